@@ -1,0 +1,90 @@
+import type { Graph, Param } from './graph.ts';
+
+/** What a model is for; it decides which workloads fit. */
+export type Task = 'classify' | 'embed' | 'generate';
+
+/**
+ * An image processor as published with a checkpoint. Steps run in this order: resize, centre crop, ×rescale, (x − mean) / std.
+ * Works on 8-bit RGB, rounds to 8 bit after resizing as Pillow does.
+ */
+export interface ImagePreprocess {
+  /** `shortest`: scale so that the shorter edge has this many pixels; else the exact height and width. */
+  readonly resize: { readonly shortest: number } | { readonly height: number; readonly width: number };
+  readonly kernel: 'bilinear' | 'bicubic';
+  readonly crop?: { readonly height: number; readonly width: number };
+  readonly mean: readonly [number, number, number];
+  readonly std: readonly [number, number, number];
+  /** Factor before normalising; 1/255 unless said otherwise. */
+  readonly rescale?: number;
+}
+
+/** Where numbers come from. `read` yields a parameter's little-endian bytes in the parameter's own dtype, in order. */
+export interface WeightSource {
+  /** Identity of the numbers, part of the artifact's cache key: equal ids mean equal bytes. */
+  readonly id: string;
+  /** For people: `seeded(0)`, `safetensors(path)`. */
+  readonly label: string;
+  /** False for seeded numbers: quality metrics are then not reported. */
+  readonly trained: boolean;
+  read(param: Param): AsyncIterable<Uint8Array>;
+  close(): Promise<void>;
+}
+
+/** A weight source that has not been opened: what a config file says. `params` are all weights and buffers of the model. */
+export interface WeightSpec {
+  readonly label: string;
+  open(params: readonly Param[]): Promise<WeightSource>;
+}
+
+export interface Published {
+  /** Number of learnt parameters. */
+  readonly parameters?: number;
+  /** Multiply–accumulates of one forward pass at batch 1 and the published resolution. */
+  readonly macs?: number;
+  readonly source: string;
+}
+
+/**
+ * A model: hyperparameters and the function that turns them into graphs.
+ * Graph names and values by task (the layout that exporters for the hub use, so that foreign files fit too):
+ * - classify: `model` (pixel_values [batch,3,H,W] → logits [batch,classes]);
+ * - embed: `vision` (pixel_values → image_embeds) and `text` (input_ids, attention_mask [batch,sequence] → text_embeds), both L2-normalised;
+ * - generate, language: `model` (input_ids [batch,sequence], attention_mask [batch,past+sequence], position_ids [batch,sequence],
+ *   past_key_values.N.key/value [batch,kv_heads,past,head_dim] → logits, present.N.key/value);
+ * - generate, vision-language: `vision` (pixel_values → image_features), `embed` (input_ids → inputs_embeds), `decoder`
+ *   (inputs_embeds, attention_mask, position_ids, past_key_values.* → logits, present.*).
+ */
+export interface ModelDef<C = unknown> {
+  readonly name: string;
+  /** The architecture: `resnet`, `vit`, `clip`, `qwen2`, `llava`. */
+  readonly family: string;
+  readonly task: Task;
+  readonly config: C;
+  build(config: C): Record<string, Graph> | Promise<Record<string, Graph>>;
+  readonly published?: Published;
+  readonly preprocess?: ImagePreprocess;
+  /** Seeded weights unless said otherwise. */
+  readonly weights?: WeightSpec;
+  /** Sizes for symbolic dimensions where a graph of the user's leaves them open (`batch` is set by the case). */
+  readonly dims?: Readonly<Record<string, number>>;
+  /** A user's own ONNX files by graph name: used as they are, `build` decodes them. */
+  readonly files?: Readonly<Record<string, string>>;
+  /** Class names by logit, where the model was trained on something. */
+  readonly classes?: readonly string[];
+}
+
+/** One graph on disk, as a backend gets it. */
+export interface Artifact {
+  /** The model's name, for messages. */
+  readonly model: string;
+  /** Which of the model's graphs. */
+  readonly graphName: string;
+  /** Absolute path of `<graph>.onnx`; weights lie beside it as external data. */
+  readonly path: string;
+  /** Identity of graph and weights, hex. */
+  readonly sha256: string;
+  /** The graph as records, decoded on first use; initialisers larger than a few KiB have no `data`. */
+  graph(): Promise<Graph>;
+  /** The initialisers' bytes. */
+  weights(): Promise<WeightSource>;
+}

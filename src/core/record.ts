@@ -1,0 +1,197 @@
+import type { Device, Placement } from './backend.ts';
+import type { Metric, Score } from './workload.ts';
+
+/** Version of the record lines and of the CSV columns. */
+export const SCHEMA_VERSION = 1;
+
+/**
+ * What became of a case. `ok` is valid; `invalid` disagrees with the reference or ran partly elsewhere; `correctness-only`
+ * ran on a software adapter, so parity holds but speed means nothing; the others say how it failed.
+ */
+export const STATUSES = [
+  'ok',
+  'invalid',
+  'correctness-only',
+  'unsupported',
+  'unavailable',
+  'failed',
+  'timeout',
+  'crashed',
+  'oom',
+  'cancelled',
+] as const;
+export type Status = (typeof STATUSES)[number];
+
+/**
+ * - `reference`: writes the reference outputs of a cell; - `check`: parity and placement, once per cell before any timing;
+ * - `speed`: one round of timing; - `memory`: one process watched from outside, nothing timed.
+ */
+export const PASSES = ['reference', 'check', 'speed', 'memory'] as const;
+export type Pass = (typeof PASSES)[number];
+
+/** What is measured: suite × workload × arm × backend × precision × batch. Plain JSON. */
+export interface Cell {
+  /** `suite/workload/arm/backend/precision/bBATCH`; stable across runs, so that runs can be compared. */
+  readonly case_id: string;
+  readonly suite: string;
+  readonly workload: string;
+  readonly arm: string;
+  readonly group: string | null;
+  readonly model: string;
+  readonly backend: string;
+  readonly precision: string;
+  readonly batch: number;
+}
+
+/** A cell in one pass and round: one process. */
+export interface Case extends Cell {
+  readonly pass: Pass;
+  /** 0-based. */
+  readonly round: number;
+}
+
+/** Timed steps of one phase in time order. `rep[i]` is the repetition that step i belongs to. */
+export interface PhaseSamples {
+  readonly phase: string;
+  /** Milliseconds. */
+  readonly ms: readonly number[];
+  readonly items: readonly number[];
+  readonly rep: readonly number[];
+}
+
+/** Bytes; null where it could not be known, never 0. */
+export interface MemorySample {
+  /** Resident set when the worker was ready and had opened nothing. */
+  readonly baseline_rss: number | null;
+  readonly peak_rss: number | null;
+  /** peak − baseline. */
+  readonly difference_rss: number | null;
+  /** The GPU's memory of this process, by nvidia-smi. */
+  readonly peak_gpu: number | null;
+  /** Where the figures came from: `proc` (/proc, every 10 ms, and VmHWM), `ps`. */
+  readonly method: string;
+  readonly interval_ms: number;
+  readonly observations: number;
+}
+
+export interface Parity {
+  readonly agrees: boolean;
+  readonly tolerance: number;
+  /** Largest |a − b| ÷ max(1, max |reference|) over all outputs. */
+  readonly max_rel: number;
+  readonly max_abs: number;
+  readonly cosine: number;
+  /** The output that differs most. */
+  readonly worst: string;
+  /** Share of rows whose largest logit agrees, where an output is called logits; else null. */
+  readonly top1: number | null;
+  readonly reference: string;
+}
+
+/** Exact properties of a cell's model. */
+export interface Facts {
+  readonly parameters: number | null;
+  /** Of one repetition. */
+  readonly macs: number | null;
+  readonly nodes: number | null;
+  readonly weight_bytes: number | null;
+  readonly weights: string | null;
+  readonly trained: boolean;
+}
+
+/** Cold phases in milliseconds, null where not reached. */
+export interface ColdPhases {
+  /** fork → worker ready. */
+  readonly spawn: number | null;
+  /** Artifact generated (or found in the cache). */
+  readonly build: number | null;
+  /** Sessions opened. */
+  readonly load: number | null;
+  /** First repetition. */
+  readonly first: number | null;
+}
+
+/** First line of records.jsonl. */
+export interface RunRecord {
+  readonly type: 'run';
+  readonly schema_version: number;
+  readonly run_id: string;
+  readonly started: string;
+  readonly versus: string;
+  readonly profile: string;
+  readonly argv: readonly string[];
+  readonly git: { readonly commit: string; readonly dirty: boolean } | null;
+  readonly environment: Environment;
+  /** Every planned cell, so that a report can say what is missing. */
+  readonly plan: readonly Cell[];
+  readonly rounds: number;
+  readonly suites: readonly SuiteInfo[];
+}
+
+/** What a report needs to know of a suite, so that it can be rebuilt without the config. */
+export interface SuiteInfo {
+  readonly name: string;
+  readonly question: string;
+  readonly headline: readonly string[];
+  readonly contrasts: readonly (readonly [string, string])[];
+  /** Metrics by workload name. */
+  readonly metrics: Readonly<Record<string, readonly Metric[]>>;
+}
+
+export interface Environment {
+  readonly os: string;
+  readonly cpu: string;
+  readonly cores: number;
+  readonly memory_bytes: number;
+  readonly node: string;
+  readonly gpus: readonly string[];
+  /** Equal fingerprints mean that timings may be compared. */
+  readonly fingerprint: string;
+  /** Things that make timings unsure: load at start, CPU governor, running on battery, a virtual machine. */
+  readonly warnings: readonly string[];
+}
+
+/** One process: appended when it ends, however it ends. */
+export interface CaseRecord extends Case {
+  readonly type: 'case';
+  readonly schema_version: number;
+  readonly run_id: string;
+  readonly status: Status;
+  readonly reason: string | null;
+  readonly device: Device | null;
+  readonly backend_version: string | null;
+  readonly options: Readonly<Record<string, string | number | boolean | null>> | null;
+  readonly model_sha256: string | null;
+  readonly started: string;
+  readonly wall_ms: number;
+  readonly cold: ColdPhases;
+  readonly samples: readonly PhaseSamples[];
+  readonly memory: MemorySample | null;
+  readonly parity: Parity | null;
+  readonly placement: Placement | null;
+  readonly facts: Facts | null;
+  readonly scores: readonly Score[];
+}
+
+/** Achieved peak of a backend on this machine, in GFLOP/s. */
+export interface PeakRecord {
+  readonly type: 'peak';
+  readonly schema_version: number;
+  readonly run_id: string;
+  readonly backend: string;
+  readonly precision: string;
+  readonly gflops: number | null;
+  readonly reason: string | null;
+}
+
+/** Last line of a run that came to its end, or was stopped in good order. */
+export interface EndRecord {
+  readonly type: 'end';
+  readonly schema_version: number;
+  readonly run_id: string;
+  readonly finished: string;
+  readonly outcome: 'complete' | 'interrupted' | 'stopped';
+  readonly reason: string | null;
+}
+
+export type RecordLine = RunRecord | CaseRecord | PeakRecord | EndRecord;

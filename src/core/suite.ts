@@ -1,0 +1,41 @@
+import type { Precision } from './backend.ts';
+import type { ModelDef } from './model.ts';
+import type { Workload } from './workload.ts';
+
+/** Ordered by cost: what is in `smoke` is also in `default`, what is in `default` also in `release`. */
+export const TIERS = ['smoke', 'default', 'release'] as const;
+export type Tier = (typeof TIERS)[number];
+
+/** One contender of a suite. */
+export interface Arm {
+  readonly name: string;
+  readonly model: ModelDef;
+  /** What it stands for in the charts: `CNN`, `transformer`, `VLM`, `LLM`. */
+  readonly group?: string;
+  /** From which tier on it takes part; `default` when left out. */
+  readonly tier?: Tier;
+}
+
+/** A workload as a suite uses it. */
+export interface Use<P = unknown> {
+  readonly workload: Workload<P>;
+  readonly params: P;
+  readonly batches: readonly { readonly size: number; readonly tier?: Tier }[];
+  /** Names of the arms that it applies to; all when left out. */
+  readonly arms?: readonly string[];
+}
+
+/** A question, its contenders and how it is asked. */
+export interface Suite {
+  readonly name: string;
+  /** In words, as the report prints it. */
+  readonly question: string;
+  readonly arms: readonly Arm[];
+  // biome-ignore lint/suspicious/noExplicitAny: each use has params of its own workload's type
+  readonly uses: readonly Use<any>[];
+  readonly precisions?: readonly Precision[];
+  /** Metrics that the report leads with, most important first. */
+  readonly headline: readonly string[];
+  /** Pairs of arms whose ratio the report states; the first against all others when left out. */
+  readonly contrasts?: readonly (readonly [string, string])[];
+}

@@ -1,0 +1,77 @@
+import type { Session } from './backend.ts';
+import type { Dataset } from './dataset.ts';
+import type { ModelDef } from './model.ts';
+import type { Tensors } from './tensor.ts';
+
+/** One timed piece of work. The runner owns the clock and calls `run` exactly once. */
+export interface Step {
+  /** `infer`, `prefill`, `decode`, `vision`, `preprocess` … */
+  readonly phase: string;
+  /** How many images, tokens or texts this step processes; rates are items per second. */
+  readonly items: number;
+  run(): Promise<unknown>;
+}
+
+/** A quality figure over fixed samples, e.g. top-1. */
+export interface Score {
+  readonly metric: string;
+  readonly value: number;
+  readonly n: number;
+  /** Per-sample correctness in sample order, so that two arms can be compared on the same samples (McNemar). */
+  readonly correct?: readonly boolean[];
+}
+
+/** What a workload has at hand inside its worker. */
+export interface Job<P = unknown> {
+  readonly model: ModelDef;
+  readonly params: P;
+  readonly batch: number;
+  /** Draws inputs; equal for every backend and round of a case, so that outputs can be compared. */
+  readonly seed: number;
+  /** Opens a graph of the model on the case's backend; its time is booked as `load`. */
+  open(graphName: string): Promise<Session>;
+  /** A prepared dataset by name. */
+  dataset(name: string): Promise<Dataset>;
+  /** False when weights are seeded: quality is then not worth computing. */
+  readonly trained: boolean;
+}
+
+/** A workload that is ready to run. */
+export interface Activity {
+  /**
+   * One repetition as a sequence of steps (`infer`; or `prefill` and then many `decode`). The generator prepares between
+   * yields, untimed: loading a batch, sampling a token, rearranging a cache.
+   */
+  steps(repetition: number): AsyncGenerator<Step, void>;
+  /** Outputs on fixed inputs at the shapes that are timed, for parity. Names are stable across backends. */
+  outputs(): Promise<Tensors>;
+  /** Quality over fixed samples, untimed; absent when there is nothing to score. */
+  scores?(): Promise<Score[]>;
+  close(): Promise<void>;
+}
+
+/**
+ * How a number of a record becomes a metric.
+ * - `duration`: milliseconds per repetition, summed over `phases` (TTFT = preprocess + vision + prefill);
+ * - `step`: milliseconds per step of `phases` (TPOT);
+ * - `rate`: items per second over `phases`;
+ * - `score`: a quality score of that name;
+ * - `flops`: achieved GFLOP/s = 2 × MACs of the case per repetition / `duration`.
+ */
+export interface Metric {
+  readonly name: string;
+  readonly unit: string;
+  readonly better: 'lower' | 'higher';
+  /** `nothing`: noisy, order statistics over rounds; `exact`: deterministic, any change is a change. */
+  readonly assume: 'nothing' | 'exact';
+  readonly of: 'duration' | 'step' | 'rate' | 'score' | 'flops';
+  readonly phases?: readonly string[];
+}
+
+export interface Workload<P = unknown> {
+  readonly name: string;
+  readonly metrics: readonly Metric[];
+  /** Multiply–accumulates of one repetition, null when unknown; graph name → MACs is given at the case's shapes. */
+  macs?(params: P, batch: number, model: ModelDef): number | null | Promise<number | null>;
+  open(job: Job<P>): Promise<Activity>;
+}

@@ -1,0 +1,12 @@
+import { defineConfig } from 'vitest/config';
+
+export default defineConfig({
+  test: {
+    include: ['test/**/*.test.ts'],
+    testTimeout: 60_000,
+    hookTimeout: 60_000,
+    // The machines of our users have two cores, and onnxruntime wants one of them.
+    maxWorkers: 2,
+    pool: 'forks',
+  },
+});
