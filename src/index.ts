@@ -1,6 +1,6 @@
 /** The public face: what a plugin or a bench.config.ts imports. */
 import type { Backend } from './core/backend.ts';
-import type { Config } from './core/config.ts';
+import type { UserConfig } from './core/config.ts';
 import type { DatasetDef } from './core/dataset.ts';
 import type { ModelDef } from './core/model.ts';
 import type { Reporter } from './core/report.ts';
@@ -21,7 +21,7 @@ export { float32, int64, tensor } from './core/tensor.ts';
 export type * from './core/workload.ts';
 
 /** Identity functions: they only give types to the plugin that is written inside them. */
-export const defineConfig = (config: Config): Config => config;
+export const defineConfig = (config: UserConfig): UserConfig => config;
 export const defineBackend = (backend: Backend): Backend => backend;
 export const defineModel = <C>(model: ModelDef<C>): ModelDef<C> => model;
 export const defineSuite = (suite: Suite): Suite => suite;

@@ -60,3 +60,6 @@ export interface Config {
   /** What the machine can do at most on a backend: a large matrix product, timed like any case. */
   readonly peak?: { readonly model: ModelDef; readonly use: Use<unknown> };
 }
+
+/** What a config file has to say; the rest has defaults (src/config/defaults.ts). */
+export type UserConfig = Pick<Config, 'suites' | 'backends'> & Partial<Config>;
