@@ -11,7 +11,8 @@ export interface ImagePreprocess {
   /** `shortest`: scale so that the shorter edge has this many pixels; else the exact height and width. */
   readonly resize: { readonly shortest: number } | { readonly height: number; readonly width: number };
   readonly kernel: 'bilinear' | 'bicubic';
-  readonly crop?: { readonly height: number; readonly width: number };
+  /** `rounding` of an odd margin: `floor` as transformers does (default), `even` (half to even) as torchvision does. */
+  readonly crop?: { readonly height: number; readonly width: number; readonly rounding?: 'floor' | 'even' };
   readonly mean: readonly [number, number, number];
   readonly std: readonly [number, number, number];
   /** Factor before normalising; 1/255 unless said otherwise. */
