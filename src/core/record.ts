@@ -97,6 +97,8 @@ export interface Facts {
   readonly weight_bytes: number | null;
   readonly weights: string | null;
   readonly trained: boolean;
+  /** Height in pixels of the images that it was fed; left out or null for models without images. */
+  readonly image_size?: number | null;
 }
 
 /** Cold phases in milliseconds, null where not reached. */
