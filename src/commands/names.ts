@@ -1,0 +1,36 @@
+import { distance } from 'fastest-levenshtein';
+import { VersusError } from '../core/errors.ts';
+
+/** Up to three known names that look most like the one that was typed. */
+export function nearest(name: string, known: readonly string[]): string[] {
+  return known
+    .map((candidate) => ({ candidate, d: distance(name.toLowerCase(), candidate.toLowerCase()) }))
+    .filter(({ candidate, d }) => d <= Math.max(3, candidate.length / 2) || candidate.includes(name))
+    .sort((a, b) => a.d - b.d || a.candidate.localeCompare(b.candidate))
+    .slice(0, 3)
+    .map(({ candidate }) => candidate);
+}
+
+/** @throws VersusError `usage`: what is unknown and the nearest names. */
+export function unknownName(kind: string, name: string, known: readonly string[]): VersusError {
+  const near = nearest(name, known);
+  return new VersusError('usage', `unknown ${kind} '${name}'`, {
+    next: near.length
+      ? `did you mean ${near.map((n) => `'${n}'`).join(' or ')}? 'versus list' shows all`
+      : `known: ${known.slice(0, 12).join(', ')}${known.length > 12 ? ' …' : ''}`,
+  });
+}
+
+/** Checks every name against those known. */
+export function requireNames(kind: string, names: readonly string[], known: readonly string[]): void {
+  for (const name of names) if (!known.includes(name)) throw unknownName(kind, name, known);
+}
+
+/** A whole number ≥ `min` from an option's text. */
+export function wholeNumber(option: string, text: string, min = 1): number {
+  const value = Number(text);
+  if (!Number.isInteger(value) || value < min || !/^\d+$/.test(text)) {
+    throw new VersusError('usage', `${option}: expected a whole number of at least ${min}, got '${text}'`);
+  }
+  return value;
+}
