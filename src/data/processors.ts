@@ -1,0 +1,148 @@
+import * as z from 'zod';
+import { VersusError } from '../core/errors.ts';
+import type { ImagePreprocess } from '../core/model.ts';
+
+const IMAGENET = { mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225] } as const;
+const HALVES = { mean: [0.5, 0.5, 0.5], std: [0.5, 0.5, 0.5] } as const;
+const OPENAI = {
+  mean: [0.48145466, 0.4578275, 0.40821073],
+  std: [0.26862954, 0.26130258, 0.27577711],
+} as const;
+
+const square = (size: number) => ({ height: size, width: size });
+
+/** torchvision's classification preset: `Resize(256)`, `CenterCrop(224)` (references/classification/presets.py). */
+export const torchvisionPreprocess = (crop = 224, shortest = 256): ImagePreprocess => ({
+  resize: { shortest },
+  kernel: 'bilinear',
+  crop: { ...square(crop), rounding: 'even' },
+  ...IMAGENET,
+});
+
+/** `google/vit-base-patch16-224`: ViTImageProcessor. */
+export const vitPreprocess = (size = 224): ImagePreprocess => ({
+  resize: square(size),
+  kernel: 'bilinear',
+  ...HALVES,
+});
+
+/** `facebook/deit-*-patch16-224`: DeiTImageProcessor (resize to a 256 square, not to the shorter edge). */
+export const deitPreprocess = (crop = 224, resize = 256): ImagePreprocess => ({
+  resize: square(resize),
+  kernel: 'bicubic',
+  crop: square(crop),
+  ...IMAGENET,
+});
+
+/** `openai/clip-vit-*`: CLIPImageProcessor. */
+export const clipPreprocess = (size = 224): ImagePreprocess => ({
+  resize: { shortest: size },
+  kernel: 'bicubic',
+  crop: square(size),
+  ...OPENAI,
+});
+
+/** `google/siglip-*`: SiglipImageProcessor. */
+export const siglipPreprocess = (size = 224): ImagePreprocess => ({
+  resize: square(size),
+  kernel: 'bicubic',
+  ...HALVES,
+});
+
+/** `microsoft/swin-*`: a ViTImageProcessor with bicubic kernel and ImageNet's statistics. */
+export const swinPreprocess = (size = 224): ImagePreprocess => ({
+  resize: square(size),
+  kernel: 'bicubic',
+  ...IMAGENET,
+});
+
+/**
+ * `facebook/convnext-*`: ConvNextImageProcessor. Below 384 pixels the shorter edge becomes ⌊size ÷ crop_pct⌋ and the
+ * centre is cropped; from 384 on the image is warped to the square.
+ */
+export const convnextPreprocess = (size = 224, cropPct = 224 / 256): ImagePreprocess =>
+  size < 384
+    ? { resize: { shortest: Math.trunc(size / cropPct) }, kernel: 'bicubic', crop: square(size), ...IMAGENET }
+    : { resize: square(size), kernel: 'bicubic', ...IMAGENET };
+
+const edge = z.number().int().min(1).max(16384);
+const box = z.union([
+  edge,
+  z.object({ height: edge, width: edge }),
+  z.object({ shortest_edge: edge, longest_edge: edge.optional() }),
+]);
+const triple = z.tuple([z.number(), z.number(), z.number()]);
+const schema = z.object({
+  image_processor_type: z.string().max(200).optional(),
+  feature_extractor_type: z.string().max(200).optional(),
+  do_resize: z.boolean().optional(),
+  size: box.optional(),
+  resample: z.number().int().optional(),
+  crop_pct: z.number().positive().max(1).nullish(),
+  do_center_crop: z.boolean().nullish(),
+  crop_size: box.nullish(),
+  do_rescale: z.boolean().optional(),
+  rescale_factor: z.number().optional(),
+  do_normalize: z.boolean().optional(),
+  image_mean: triple.optional(),
+  image_std: triple.optional(),
+});
+type ProcessorConfig = z.infer<typeof schema>;
+
+/** Pillow's numbers: 2 is BILINEAR, 3 is BICUBIC. */
+const PILLOW_KERNELS: Readonly<Record<number, ImagePreprocess['kernel']>> = { 2: 'bilinear', 3: 'bicubic' };
+
+function resizeOf(config: ProcessorConfig, kind: string): ImagePreprocess['resize'] {
+  const size = config.size ?? 224;
+  if (typeof size === 'object') {
+    return 'height' in size ? { height: size.height, width: size.width } : { shortest: size.shortest_edge };
+  }
+  // Before transformers 4.26 a bare number meant the shorter edge for CLIP and ConvNeXt and a square for the others.
+  return /clip|convnext/i.test(kind) && !/siglip/i.test(kind) ? { shortest: size } : square(size);
+}
+
+function cropOf(config: ProcessorConfig): ImagePreprocess['crop'] {
+  const size = config.crop_size ?? 224;
+  if (typeof size === 'number') return square(size);
+  return 'height' in size ? { height: size.height, width: size.width } : square(size.shortest_edge);
+}
+
+/**
+ * Reads a Hugging Face `preprocessor_config.json` (already parsed) as an `ImagePreprocess`. `where` names the file in errors.
+ *
+ * @throws VersusError `input` when a field has the wrong type, `unsupported` for a kernel or a processor with dynamic size.
+ */
+export function fromProcessorConfig(json: unknown, where = 'preprocessor_config.json'): ImagePreprocess {
+  const parsed = schema.safeParse(json);
+  if (!parsed.success) {
+    const issue = parsed.error.issues[0]!;
+    throw new VersusError('input', `not an image processor: ${issue.message}`, {
+      where: `${where}: ${issue.path.join('.') || '(root)'}`,
+      next: 'use the preprocessor_config.json that lies beside the checkpoint',
+    });
+  }
+  const config = parsed.data;
+  const kind = config.image_processor_type ?? config.feature_extractor_type ?? '';
+  const convnext = /convnext/i.test(kind);
+  const kernel = PILLOW_KERNELS[config.resample ?? (convnext || /clip|deit|siglip/i.test(kind) ? 3 : 2)];
+  if (!kernel || /qwen2_?vl/i.test(kind) || config.do_resize === false) {
+    throw new VersusError('unsupported', `image processor ${kind || '(unnamed)'} is not a fixed resize`, {
+      where,
+      next: 'supported are resample 2 (bilinear) and 3 (bicubic) with a fixed size or shorter edge',
+    });
+  }
+  const normalise = config.do_normalize ?? true;
+  const rest = {
+    mean: normalise ? (config.image_mean ?? HALVES.mean) : ([0, 0, 0] as const),
+    std: normalise ? (config.image_std ?? HALVES.std) : ([1, 1, 1] as const),
+    rescale: config.do_rescale === false ? 1 : (config.rescale_factor ?? 1 / 255),
+  };
+  const resize = resizeOf(config, kind);
+  if (convnext && 'shortest' in resize) {
+    const { resize: own, crop } = convnextPreprocess(resize.shortest, config.crop_pct ?? undefined);
+    return { resize: own, kernel, ...(crop ? { crop } : {}), ...rest };
+  }
+  const cropped = config.do_center_crop ?? /clip|deit/i.test(kind.replace(/siglip/i, ''));
+  const crop = cropped ? cropOf(config) : undefined;
+  return { resize, kernel, ...(crop ? { crop } : {}), ...rest };
+}
