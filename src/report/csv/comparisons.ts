@@ -1,0 +1,66 @@
+import type { Comparison } from '../../core/report.ts';
+import { sheet } from './sheet.ts';
+
+const HEADER = [
+  'suite',
+  'workload',
+  'metric',
+  'unit',
+  'better',
+  'backend',
+  'precision',
+  'batch',
+  'arm_a',
+  'arm_b',
+  'value_a',
+  'value_b',
+  'rounds_a',
+  'rounds_b',
+  'status_a',
+  'status_b',
+  'ratio_b_over_a',
+  'ci_lo',
+  'ci_hi',
+  'method',
+  'p',
+  'p_adjusted',
+  'verdict',
+  'notes',
+  'case_id_a',
+  'case_id_b',
+] as const;
+
+/** One line per pair of arms and metric; ratios are B ÷ A. */
+export function comparisonSheet(comparisons: readonly Comparison[]): string {
+  return sheet(
+    HEADER,
+    comparisons.map((c) => [
+      c.suite,
+      c.workload,
+      c.metric,
+      c.unit,
+      c.better,
+      c.backend,
+      c.precision,
+      c.batch,
+      c.a.arm,
+      c.b.arm,
+      c.a.value,
+      c.b.value,
+      c.a.rounds,
+      c.b.rounds,
+      c.a.status,
+      c.b.status,
+      c.ratio,
+      c.ci_lo,
+      c.ci_hi,
+      c.method,
+      c.p,
+      c.p_adjusted,
+      c.verdict,
+      c.notes.join('; '),
+      c.a.case_id,
+      c.b.case_id,
+    ]),
+  );
+}

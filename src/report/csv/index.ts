@@ -1,0 +1,31 @@
+import type { Reporter, ReportFile, Summary } from '../../core/report.ts';
+import { slug, uniqueNames } from '../format.ts';
+import { comparisonSheet } from './comparisons.ts';
+import { longSheet } from './long.ts';
+import { timmSheets } from './timm.ts';
+import { wideSheet } from './wide.ts';
+
+/** `results.csv` (long), `comparisons.csv`, one wide table per suite, and timm's table per backend for classification. */
+export const csv: Reporter = {
+  name: 'csv',
+  render(input) {
+    const name = uniqueNames();
+    const files: ReportFile[] = [
+      { file: `${name('results')}.csv`, body: longSheet(input.rows) },
+      { file: `${name('comparisons')}.csv`, body: comparisonSheet(input.comparisons) },
+    ];
+    const bySuite = new Map<string, Summary[]>();
+    for (const row of input.rows) {
+      const rows = bySuite.get(row.suite);
+      if (rows) rows.push(row);
+      else bySuite.set(row.suite, [row]);
+    }
+    for (const [suite, rows] of bySuite) {
+      files.push({ file: `${name(slug(suite))}.csv`, body: wideSheet(rows) });
+    }
+    for (const { file, body } of timmSheets(input)) {
+      files.push({ file: `${name(file.replace(/\.csv$/, ''))}.csv`, body });
+    }
+    return files;
+  },
+};

@@ -1,0 +1,315 @@
+import { type Random, random, seedOf } from '../../src/core/random.ts';
+import type { Cell, ColdPhases, RunRecord, Status, SuiteInfo } from '../../src/core/record.ts';
+import type { CellInfo, Comparison, ReportInput, RunInfo, Summary } from '../../src/core/report.ts';
+import { sampleSuites } from './sample-suites.ts';
+
+/** An arm as the sample measures it: how long one item takes and what it weighs. */
+export interface SampleArm {
+  readonly name: string;
+  readonly group: string | null;
+  /** Milliseconds per phase at batch 1. */
+  readonly phases: Readonly<Record<string, number>>;
+  readonly parameters: number;
+  readonly macs: number;
+  readonly top1?: number;
+}
+
+export interface SampleSuite {
+  readonly info: SuiteInfo;
+  readonly workload: string;
+  readonly batches: readonly number[];
+  readonly backends: readonly string[];
+  readonly arms: readonly SampleArm[];
+  /** Cells that did not go well: `arm backend` → what became of them. */
+  readonly trouble: Readonly<Record<string, { readonly status: Status; readonly reason: string }>>;
+}
+
+const DEVICES = {
+  'onnxruntime-cpu': { kind: 'cpu', name: 'AMD EPYC 7763', driver: null, software: false },
+  'onnxruntime-webgpu': {
+    kind: 'gpu',
+    name: 'llvmpipe (LLVM 19.1.7, 256 bits)',
+    driver: 'Mesa 25.0.7',
+    software: true,
+  },
+} as const;
+
+/** What `summarise` and `compareArms` would hand to the reporters, made up but consistent. Equal arguments, equal input. */
+export function sampleInput(
+  options: { readonly rounds?: number; readonly suites?: readonly SampleSuite[] } = {},
+): ReportInput {
+  const rounds = options.rounds ?? 7;
+  const suites = options.suites ?? sampleSuites();
+  const rows: Summary[] = [];
+  const cells: CellInfo[] = [];
+  for (const suite of suites) {
+    for (const backend of suite.backends) {
+      for (const arm of suite.arms) {
+        for (const batch of suite.batches) {
+          const cell = sampleCell(suite, arm, backend, batch, rounds);
+          cells.push(cell.info);
+          rows.push(...cell.rows);
+        }
+      }
+    }
+  }
+  return { info: runInfo(suites, cells, rounds), rows, comparisons: comparisons(suites, rows) };
+}
+
+function sampleCell(suite: SampleSuite, arm: SampleArm, backend: string, batch: number, rounds: number) {
+  const cell: Cell = {
+    case_id: `${suite.info.name}/${suite.workload}/${arm.name}/${backend}/fp32/b${batch}`,
+    suite: suite.info.name,
+    workload: suite.workload,
+    arm: arm.name,
+    group: arm.group,
+    model: arm.name,
+    backend,
+    precision: 'fp32',
+    batch,
+  };
+  const rng = random(seedOf(cell.case_id));
+  const trouble = suite.trouble[`${arm.name} ${backend}`];
+  const status = trouble?.status ?? 'ok';
+  const reason = trouble?.reason ?? null;
+  const ran = status === 'ok' || status === 'invalid' || status === 'correctness-only';
+  const slow = backend === 'onnxruntime-webgpu' ? 9 : 1;
+  const phases = Object.entries(arm.phases).map(([name, ms]) => [name, ms * slow * batch ** 0.93] as const);
+  const total = phases.reduce((sum, [, ms]) => sum + ms, 0);
+  const medians = Array.from({ length: rounds }, () => total * (1 + 0.012 * rng.normal()));
+  const device = DEVICES[backend as keyof typeof DEVICES] ?? null;
+  const row = (
+    phase: string,
+    metric: string,
+    unit: string,
+    better: Summary['better'],
+    values: readonly number[],
+    exact = false,
+  ): Summary => {
+    const sorted = [...values].sort((a, b) => a - b);
+    const known = ran || phase === 'static';
+    const value = known ? (sorted[Math.floor(sorted.length / 2)] ?? null) : null;
+    const sure = !exact && known && values.length >= 6;
+    return {
+      ...cell,
+      schema_version: 1,
+      run_id: 'sample',
+      device: device?.name ?? null,
+      phase,
+      metric,
+      unit,
+      better,
+      n: exact ? 1 : values.length * 40,
+      rounds: exact ? 0 : values.length,
+      value,
+      ci_lo: sure ? sorted[0]! : null,
+      ci_hi: sure ? sorted.at(-1)! : null,
+      ci_method: exact ? 'exact' : sure ? 'order statistics over rounds' : null,
+      status: phase === 'static' ? 'ok' : status,
+      reason: phase === 'static' ? null : reason,
+      model_sha256: 'ab'.repeat(32),
+      assume: exact ? 'exact' : 'nothing',
+      values: exact || !known ? [] : values,
+    };
+  };
+  const share = (name: string) => (phases.find(([phase]) => phase === name)?.[1] ?? 0) / total;
+  const rows: Summary[] = [];
+  for (const metric of suite.info.metrics[suite.workload] ?? []) {
+    const part = metric.phases?.length ? metric.phases.reduce((sum, name) => sum + share(name), 0) : 1;
+    const scale = {
+      duration: (ms: number) => ms * part,
+      step: (ms: number) => (ms * part) / 32,
+      rate: (ms: number) => (1000 * batch) / (ms * part),
+      flops: (ms: number) => (2 * arm.macs * batch) / ms / 1e6,
+      score: () => arm.top1 ?? Number.NaN,
+    }[metric.of];
+    if (metric.of === 'score') {
+      if (arm.top1 !== undefined)
+        rows.push(row('quality', metric.name, metric.unit, metric.better, [arm.top1], true));
+    } else if (part > 0)
+      rows.push(row('steady', metric.name, metric.unit, metric.better, medians.map(scale)));
+  }
+  const cold: Record<keyof ColdPhases, number> = {
+    spawn: 310,
+    build: 45 + arm.parameters / 2e6,
+    load: 30 + arm.parameters / 4e5,
+    first: total * 1.6,
+  };
+  for (const [name, ms] of Object.entries(cold))
+    rows.push(
+      row(
+        'cold',
+        name,
+        'ms',
+        'lower',
+        medians.map((m) => (ms * m) / total),
+      ),
+    );
+  const baseline = 71 * 2 ** 20;
+  const difference = arm.parameters * 4.6 + 90 * 2 ** 20 * batch ** 0.5;
+  const memory = { baseline_rss: baseline, peak_rss: baseline + difference, difference_rss: difference };
+  for (const [name, bytes] of Object.entries(memory))
+    rows.push(row('memory', name, 'B', 'lower', [bytes, bytes * 1.004, bytes * 1.01]));
+  const facts = {
+    parameters: arm.parameters,
+    macs: arm.macs * batch,
+    nodes: 140,
+    weight_bytes: arm.parameters * 4,
+    weights: 'seeded(0)',
+    trained: arm.top1 !== undefined,
+    image_size: 224,
+  };
+  for (const name of ['parameters', 'macs', 'nodes'] as const)
+    rows.push(row('static', name, 'count', 'lower', [facts[name]], true));
+  rows.push(row('static', 'weight_bytes', 'B', 'lower', [facts.weight_bytes], true));
+  const info: CellInfo = {
+    ...cell,
+    status,
+    reason,
+    device,
+    options: { threads: 2 },
+    parity:
+      status === 'unsupported'
+        ? null
+        : {
+            agrees: status !== 'invalid',
+            tolerance: 1e-3,
+            max_rel: status === 'invalid' ? 0.31 : 4e-6,
+            max_abs: 2e-5,
+            cosine: 0.9999,
+            worst: 'logits',
+            top1: 1,
+            reference: 'onnxruntime-cpu',
+          },
+    placement: { nodes: { [backend]: 140 }, share: 1, method: 'profile', strays: [] },
+    facts,
+    model_sha256: 'ab'.repeat(32),
+    processes: { [status]: ran ? rounds + 2 : 1 },
+    strip: ran ? medians.map((median, round) => ({ round, ms: timings(rng, median) })) : [],
+  };
+  return { info, rows };
+}
+
+/** Forty repetitions: a slow start, some drift, a spike now and then. */
+function timings(rng: Random, median: number): number[] {
+  return Array.from({ length: 40 }, (_, i) => {
+    const drift = 1 + 0.03 * Math.exp(-i / 6) + 0.0004 * i;
+    const spike = rng.uniform() < 0.02 ? 1.25 : 1;
+    return median * drift * spike * (1 + 0.006 * Math.abs(rng.normal()));
+  });
+}
+
+function comparisons(suites: readonly SampleSuite[], rows: readonly Summary[]): Comparison[] {
+  const byKey = new Map(rows.map((row) => [`${row.case_id}\n${row.metric}`, row]));
+  const found: Comparison[] = [];
+  for (const suite of suites) {
+    for (const row of rows.filter((candidate) => candidate.suite === suite.info.name)) {
+      for (const [armA, armB] of suite.info.contrasts) {
+        if (row.arm !== armA) continue;
+        const b = byKey.get(`${row.case_id.replace(`/${armA}/`, () => `/${armB}/`)}\n${row.metric}`);
+        if (b) found.push(compare(row, b));
+      }
+    }
+  }
+  return found;
+}
+
+function compare(a: Summary, b: Summary): Comparison {
+  const exact = a.assume === 'exact';
+  const valid = a.status === 'ok' && b.status === 'ok' && a.value !== null && b.value !== null;
+  const ratio = valid ? b.value! / a.value! : null;
+  const few = !exact && Math.min(a.rounds, b.rounds) < 6;
+  const spread = 0.015;
+  const interval = ratio !== null && !exact && !few;
+  const sure = ratio !== null && (exact || (interval && Math.abs(ratio - 1) > spread));
+  const aBetter = ratio !== null && (a.better === 'lower' ? ratio > 1 : ratio < 1);
+  const side = (row: Summary) => ({
+    case_id: row.case_id,
+    arm: row.arm,
+    value: row.value,
+    rounds: row.rounds,
+    status: row.status,
+  });
+  return {
+    suite: a.suite,
+    workload: a.workload,
+    metric: a.metric,
+    unit: a.unit,
+    better: a.better,
+    backend: a.backend,
+    precision: a.precision,
+    batch: a.batch,
+    a: side(a),
+    b: side(b),
+    ratio,
+    ci_lo: interval ? ratio * (1 - spread) : null,
+    ci_hi: interval ? ratio * (1 + spread) : null,
+    method: exact ? 'exact' : 'Hodges–Lehmann',
+    p: interval ? 0.0006 : null,
+    p_adjusted: interval ? (sure ? 0.012 : 0.7) : null,
+    verdict: ratio === null ? 'none' : ratio === 1 ? 'same' : sure ? (aBetter ? 'a' : 'b') : 'unsure',
+    notes: few ? ['need >= 6 rounds for a 95% interval'] : [],
+  };
+}
+
+function runInfo(suites: readonly SampleSuite[], cells: readonly CellInfo[], rounds: number): RunInfo {
+  const run: RunRecord = {
+    type: 'run',
+    schema_version: 1,
+    run_id: 'sample',
+    started: '2026-01-02T03:04:05.000Z',
+    versus: '0.1.0',
+    profile: 'default',
+    argv: ['run'],
+    git: { commit: 'c0ffee0123456789', dirty: false },
+    rounds,
+    environment: {
+      os: 'Linux 6.8 x64',
+      cpu: 'AMD EPYC 7763',
+      cores: 2,
+      memory_bytes: 8 * 2 ** 30,
+      node: 'v20.20.0',
+      gpus: [],
+      fingerprint: 'f1a9',
+      warnings: ['the load average was 1.4 at the start, on 2 cores', 'this is a virtual machine'],
+    },
+    plan: [
+      ...cells.map(({ case_id, suite, workload, arm, group, model, backend, precision, batch }) => ({
+        case_id,
+        suite,
+        workload,
+        arm,
+        group,
+        model,
+        backend,
+        precision,
+        batch,
+      })),
+    ],
+    suites: suites.map(({ info }) => info),
+  };
+  return {
+    run,
+    end: {
+      type: 'end',
+      schema_version: 1,
+      run_id: 'sample',
+      finished: '2026-01-02T03:09:35.000Z',
+      outcome: 'complete',
+      reason: null,
+    },
+    peaks: [
+      {
+        type: 'peak',
+        schema_version: 1,
+        run_id: 'sample',
+        backend: 'onnxruntime-cpu',
+        precision: 'fp32',
+        gflops: 143,
+        reason: null,
+      },
+    ],
+    cells,
+    warnings: ['records.jsonl line 212 is cut off: left out'],
+  };
+}
