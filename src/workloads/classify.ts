@@ -1,0 +1,123 @@
+import type { Session } from '../core/backend.ts';
+import type { Dataset, Sample } from '../core/dataset.ts';
+import { VersusError } from '../core/errors.ts';
+import type { ValueInfo } from '../core/graph.ts';
+import type { ModelDef } from '../core/model.ts';
+import { random } from '../core/random.ts';
+import type { Tensor, Tensors } from '../core/tensor.ts';
+import type { Job, Metric, Workload } from '../core/workload.ts';
+import { holdBatches } from '../data/loader.ts';
+import { logitOfClass, scoreAccuracy } from './accuracy.ts';
+import { graphMacs } from './cost.ts';
+import { asFloat, concrete, drawImages, imageDims, imageInput } from './inputs.ts';
+
+export interface ClassifyParams {
+  /** Images come from here when the model has a `preprocess`; seeded noise otherwise. Speed is the same. */
+  readonly dataset?: string;
+  /** `test` when left out. */
+  readonly split?: string;
+  /** Samples that accuracy is scored on, from the start of the split; 1,000 when left out. */
+  readonly samples?: number;
+  /** Graph of the model; `model` when left out. */
+  readonly graph?: string;
+}
+
+const metric = (name: string, unit: string, better: Metric['better'], of: Metric['of']): Metric => ({
+  name,
+  unit,
+  better,
+  assume: of === 'score' ? 'exact' : 'nothing',
+  of,
+});
+
+/** Held batches are cycled through while timing; more would only cost memory. */
+const HELD = { count: 4, maxBytes: 64 * 2 ** 20 };
+
+async function splitOf(job: Job<ClassifyParams>, dataset: Dataset): Promise<readonly Sample[]> {
+  const samples = await dataset.samples(job.params.split ?? 'test');
+  return samples.slice(0, job.params.samples ?? 1000);
+}
+
+async function feedsOf(
+  job: Job<ClassifyParams>,
+  input: ValueInfo,
+  samples: readonly Sample[] | null,
+): Promise<Tensors[]> {
+  const shape = concrete(input, imageDims(input, job.model, job.batch));
+  const { preprocess } = job.model;
+  if (!samples || !preprocess) return [{ [input.name]: drawImages(input, shape, job.seed) }];
+  const held = await holdBatches(random(job.seed).shuffle(samples), preprocess, {
+    batch: job.batch,
+    ...HELD,
+  });
+  if (held[0]!.images.shape.join() !== shape.join()) {
+    throw new VersusError(
+      'usage',
+      `preprocessing yields [${held[0]!.images.shape}], the graph takes [${shape}]`,
+      {
+        where: `${job.model.name}: input ${input.name}`,
+        next: "make the model's `preprocess` yield the graph's size",
+      },
+    );
+  }
+  return held.map((batch) => ({ [input.name]: asFloat(batch.images, input.dtype) }));
+}
+
+/** The logits among a graph's outputs: the one of that name, else the first. */
+function logitsOf(session: Session, outputs: Tensors): Tensor {
+  const name = session.outputs.find((o) => o.name === 'logits')?.name ?? session.outputs[0]?.name ?? '';
+  const logits = outputs[name];
+  if (!logits) throw new VersusError('unsupported', 'the graph has no output to read logits from');
+  return logits;
+}
+
+/**
+ * Image batches through one graph [batch, 3, H, W] → logits: latency of a batch, images per second, achieved GFLOP/s, and
+ * top-1/top-5 where the weights are trained and the model knows the dataset's classes by name.
+ */
+export const classify: Workload<ClassifyParams> = {
+  name: 'classify',
+  metrics: [
+    metric('latency', 'ms', 'lower', 'duration'),
+    metric('throughput', 'images/s', 'higher', 'rate'),
+    metric('gflops', 'GFLOP/s', 'higher', 'flops'),
+    metric('top1', 'share', 'higher', 'score'),
+    metric('top5', 'share', 'higher', 'score'),
+  ],
+
+  macs: (params: ClassifyParams, batch: number, model: ModelDef) =>
+    graphMacs(model, params.graph ?? 'model', (graph) => imageDims(imageInput(graph.inputs), model, batch)),
+
+  async open(job) {
+    const session = await job.open(job.params.graph ?? 'model');
+    const input = imageInput(session.inputs);
+    const dataset = job.params.dataset ? await job.dataset(job.params.dataset) : null;
+    const samples = dataset ? await splitOf(job, dataset) : null;
+    const feeds = await feedsOf(job, input, samples);
+    const targets = dataset && job.trained ? logitOfClass(job.model, dataset) : null;
+    const { preprocess } = job.model;
+    const scored = samples?.filter((s) => s.label !== undefined) ?? [];
+
+    return {
+      async *steps(repetition) {
+        const feed = feeds[repetition % feeds.length]!;
+        yield { phase: 'infer', items: job.batch, run: () => session.run(feed) };
+      },
+      outputs: () => session.run(feeds[0]!),
+      ...(targets && preprocess && scored.length > 0
+        ? {
+            scores: () =>
+              scoreAccuracy(
+                scored,
+                preprocess,
+                job.batch,
+                async (images) =>
+                  logitsOf(session, await session.run({ [input.name]: asFloat(images, input.dtype) })),
+                (sample) => targets[sample.label!]!,
+              ),
+          }
+        : {}),
+      close: () => session.close(),
+    };
+  },
+};
