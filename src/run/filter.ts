@@ -1,0 +1,74 @@
+import { distance } from 'fastest-levenshtein';
+import { PRECISIONS } from '../core/backend.ts';
+import type { Config } from '../core/config.ts';
+import { VersusError } from '../core/errors.ts';
+
+/** Which part of the config a run measures. What is left out is not limited. */
+export interface PlanFilter {
+  readonly profile: string;
+  readonly suites?: readonly string[];
+  /** Named here, a backend is planned even where it is unavailable, and the run says so. */
+  readonly backends?: readonly string[];
+  /** Names of models or arms; `*` and `?` stand for any characters and any one character. */
+  readonly models?: readonly string[];
+  readonly precisions?: readonly string[];
+  /** 1-based part of so many. */
+  readonly shard?: { readonly index: number; readonly of: number };
+  /** Speed rounds in place of the profile's. */
+  readonly rounds?: number;
+}
+
+/** @throws VersusError `usage` with the nearest names when the filter names something that the config doesn't have. */
+export function checkFilter(config: Config, filter: PlanFilter): void {
+  known('profile', [filter.profile], Object.keys(config.profiles));
+  known('suite', filter.suites ?? [], names(config.suites));
+  known('backend', filter.backends ?? [], names(config.backends));
+  known('precision', filter.precisions ?? [], PRECISIONS);
+  const models = [...new Set(config.suites.flatMap((s) => s.arms.flatMap((a) => [a.model.name, a.name])))];
+  for (const glob of filter.models ?? []) {
+    const matches = matcher([glob]);
+    if (!models.some(matches)) known('model', [glob], models);
+  }
+  if (filter.rounds !== undefined && !(Number.isSafeInteger(filter.rounds) && filter.rounds >= 1)) {
+    throw new VersusError('usage', `rounds must be a whole number of at least 1, not ${filter.rounds}`, {
+      where: '--rounds',
+    });
+  }
+  const { shard } = filter;
+  if (shard && !(isPart(shard.index) && isPart(shard.of) && shard.index <= shard.of)) {
+    throw new VersusError('usage', `there is no part ${shard.index} of ${shard.of}`, {
+      where: '--shard',
+      next: 'Write --shard I/N with 1 <= I <= N, for example --shard 1/4.',
+    });
+  }
+}
+
+const isPart = (n: number): boolean => Number.isSafeInteger(n) && n >= 1;
+const names = (items: readonly { readonly name: string }[]): string[] => items.map((item) => item.name);
+
+function known(what: string, asked: readonly string[], have: readonly string[]): void {
+  for (const name of asked) {
+    if (have.includes(name)) continue;
+    const near = [...have]
+      .map((candidate) => ({ candidate, edits: distance(name, candidate) }))
+      .sort((a, b) => a.edits - b.edits)
+      .slice(0, 3)
+      .map(({ candidate }) => candidate);
+    throw new VersusError('usage', `there is no ${what} called “${name}”`, {
+      where: `--${what}`,
+      next: near.length > 0 ? `Did you mean ${near.join(', ')}?` : `The config has no ${what} at all.`,
+    });
+  }
+}
+
+/** Whether a name matches at least one glob. */
+export function matcher(globs: readonly string[]): (name: string) => boolean {
+  const patterns = globs.map((glob) => {
+    const source = glob
+      .replace(/[.+^${}()|[\]\\]/g, '\\$&')
+      .replace(/\*+/g, '.*')
+      .replaceAll('?', '.');
+    return new RegExp(`^${source}$`, 's');
+  });
+  return (name) => patterns.some((pattern) => pattern.test(name));
+}

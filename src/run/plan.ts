@@ -1,0 +1,180 @@
+import { createHash } from 'node:crypto';
+import type { Availability, Precision } from '../core/backend.ts';
+import type { Config, Profile } from '../core/config.ts';
+import { VersusError } from '../core/errors.ts';
+import type { Cell, Status, SuiteInfo } from '../core/record.ts';
+import { type Arm, type Suite, TIERS, type Tier, type Use } from '../core/suite.ts';
+import { checkFilter, matcher, type PlanFilter } from './filter.ts';
+
+/** What each backend of the config said when it was probed, by name. */
+export type Probes = ReadonlyMap<string, Availability>;
+
+/** Why a cell that was asked for cannot be measured here. */
+export interface Blocked {
+  readonly status: Extract<Status, 'unavailable' | 'unsupported'>;
+  readonly reason: string;
+}
+
+export interface Plan {
+  readonly profileName: string;
+  readonly profile: Profile;
+  readonly rounds: number;
+  readonly cells: readonly Cell[];
+  /** Cells that become records without being run, by case_id. */
+  readonly blocked: ReadonlyMap<string, Blocked>;
+  /** Backends on a software adapter: parity is checked, speed is not measured. */
+  readonly software: ReadonlySet<string>;
+  readonly suites: readonly SuiteInfo[];
+}
+
+/**
+ * Suites × workloads × batches × arms × backends × precisions, as far as profile and filter go.
+ * Batches without a tier belong to every tier; arms without one to `default`.
+ * A backend that is unavailable, or a precision that it lacks here, is planned only where the user named it.
+ * @throws VersusError `usage` for unknown names, colliding cells and a filter that leaves nothing.
+ */
+export function plan(config: Config, filter: PlanFilter, probes: Probes): Plan {
+  checkFilter(config, filter);
+  const profile = config.profiles[filter.profile]!;
+  const cells: Cell[] = [];
+  const blocked = new Map<string, Blocked>();
+  const software = new Set<string>();
+  for (const [name, probe] of probes) if (probe.available && probe.device.software) software.add(name);
+
+  const suites = suitesOf(config, profile, filter);
+  for (const suite of suites) {
+    const ids = new Set<string>();
+    for (const { cell, obstacle } of cellsOf(config, suite, profile.tier, filter, probes)) {
+      if (ids.has(cell.case_id)) {
+        throw new VersusError('usage', `two uses in suite ${suite.name} make the same case ${cell.case_id}`, {
+          where: `suite ${suite.name}, workload ${cell.workload}`,
+          next: 'Give one of the two workloads (or arms) another name.',
+        });
+      }
+      ids.add(cell.case_id);
+      if (!inShard(cell, filter.shard)) continue;
+      cells.push(cell);
+      if (obstacle) blocked.set(cell.case_id, obstacle);
+    }
+  }
+  if (cells.length === 0 && !filter.shard) {
+    throw new VersusError(
+      'usage',
+      `there is nothing to measure in profile ${filter.profile} for what was asked`,
+      {
+        where: `profile ${filter.profile}, tier ${profile.tier}`,
+        next: 'Ask for a profile of a higher tier (--profile release), or see what there is: versus list suites.',
+      },
+    );
+  }
+  return {
+    profileName: filter.profile,
+    profile,
+    rounds: filter.rounds ?? profile.rounds,
+    cells,
+    blocked,
+    software,
+    suites: suites.map(infoOf),
+  };
+}
+
+function suitesOf(config: Config, profile: Profile, filter: PlanFilter): Suite[] {
+  const wanted = filter.suites?.length ? filter.suites : profile.suites;
+  return config.suites.filter((suite) => !wanted || wanted.includes(suite.name));
+}
+
+interface Candidate {
+  readonly cell: Cell;
+  readonly obstacle: Blocked | null;
+}
+
+function* cellsOf(
+  config: Config,
+  suite: Suite,
+  tier: Tier,
+  filter: PlanFilter,
+  probes: Probes,
+): Generator<Candidate> {
+  const wantedModel = filter.models?.length ? matcher(filter.models) : () => true;
+  const named = (list: readonly string[] | undefined, name: string) => list?.includes(name) ?? false;
+  for (const use of suite.uses) {
+    for (const batch of use.batches) {
+      if (!within(batch.tier ?? 'smoke', tier)) continue;
+      for (const arm of suite.arms) {
+        if (!within(arm.tier ?? 'default', tier)) continue;
+        if (use.arms && !use.arms.includes(arm.name)) continue;
+        if (!wantedModel(arm.model.name) && !wantedModel(arm.name)) continue;
+        for (const backend of config.backends) {
+          const asked = named(filter.backends, backend.name);
+          if (filter.backends?.length && !asked) continue;
+          const probe = probes.get(backend.name);
+          for (const precision of suite.precisions ?? (['fp32'] as const)) {
+            if (filter.precisions?.length && !filter.precisions.includes(precision)) continue;
+            const obstacle = obstacleOf(backend.name, precision, probe);
+            if (obstacle && !asked && !named(filter.precisions, precision)) continue;
+            if (obstacle?.status === 'unavailable' && !asked) continue;
+            yield { cell: cellOf(suite, use, arm, backend.name, precision, batch.size), obstacle };
+          }
+        }
+      }
+    }
+  }
+}
+
+function obstacleOf(backend: string, precision: Precision, probe: Availability | undefined): Blocked | null {
+  if (!probe) return { status: 'unavailable', reason: `${backend} was not probed` };
+  if (!probe.available) {
+    const fix = probe.fix ? ` To change that: ${probe.fix}` : '';
+    return { status: 'unavailable', reason: `${probe.reason}${fix}` };
+  }
+  if (!probe.precisions.includes(precision)) {
+    return { status: 'unsupported', reason: `${backend} has no ${precision} on ${probe.device.name}` };
+  }
+  return null;
+}
+
+function cellOf(suite: Suite, use: Use, arm: Arm, backend: string, precision: string, batch: number): Cell {
+  return named({
+    suite: suite.name,
+    workload: use.workload.name,
+    arm: arm.name,
+    group: arm.group ?? null,
+    model: arm.model.name,
+    backend,
+    precision,
+    batch,
+  });
+}
+
+function named(cell: Omit<Cell, 'case_id'>): Cell {
+  const { suite, workload, arm, backend, precision, batch } = cell;
+  return { case_id: `${suite}/${workload}/${arm}/${backend}/${precision}/b${batch}`, ...cell };
+}
+
+/** The cell whose fp32 outputs on the reference backend this cell is compared with. */
+export function referenceCell(cell: Cell, backend: string): Cell {
+  const { case_id: _, ...rest } = cell;
+  return named({ ...rest, backend, precision: 'fp32' });
+}
+
+const within = (tier: Tier, limit: Tier): boolean => TIERS.indexOf(tier) <= TIERS.indexOf(limit);
+
+/**
+ * The arms of one question stay together, so that what is compared was measured on one machine: the hash leaves the arm out.
+ */
+function inShard(cell: Cell, shard: PlanFilter['shard']): boolean {
+  if (!shard) return true;
+  const key = `${cell.suite}/${cell.workload}/${cell.backend}/${cell.precision}/b${cell.batch}`;
+  return createHash('sha256').update(key).digest().readUInt32LE(0) % shard.of === shard.index - 1;
+}
+
+function infoOf(suite: Suite): SuiteInfo {
+  const [first, ...others] = suite.arms.map((arm) => arm.name);
+  return {
+    name: suite.name,
+    question: suite.question,
+    headline: suite.headline,
+    contrasts: suite.contrasts ?? (first ? others.map((other) => [first, other] as const) : []),
+    metrics: Object.fromEntries(suite.uses.map((use) => [use.workload.name, use.workload.metrics])),
+  };
+}

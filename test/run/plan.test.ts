@@ -1,0 +1,124 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import type { Availability } from '../../src/core/backend.ts';
+import type { Suite } from '../../src/core/suite.ts';
+import type { PlanFilter } from '../../src/run/filter.ts';
+import { plan, referenceCell } from '../../src/run/plan.ts';
+import { CPU, config, model, workload } from './sketch.ts';
+
+const SUITE: Suite = {
+  name: 'classification',
+  question: 'Which?',
+  arms: [
+    { name: 'small', model: model('resnet-18'), tier: 'smoke', group: 'CNN' },
+    { name: 'large', model: model('resnet-50') },
+    { name: 'vit', model: model('vit-b-16') },
+    { name: 'huge', model: model('vit-l-16'), tier: 'release' },
+  ],
+  uses: [
+    { workload: workload('classify'), params: {}, batches: [{ size: 1 }, { size: 8, tier: 'default' }] },
+  ],
+  headline: ['latency'],
+};
+const GONE: Availability = { available: false, version: null, reason: 'no adapter', fix: 'install Vulkan' };
+const PROBES = new Map([
+  ['cpu', CPU],
+  ['gpu', GONE],
+]);
+const ids = (filter: Partial<PlanFilter>, suites = [SUITE]) =>
+  plan(config(suites), { profile: 'default', ...filter }, PROBES).cells.map((c) => c.case_id);
+
+describe('plan', () => {
+  it('crosses arms, batches and backends of the tier, with stable ids', () => {
+    expect(ids({})).toEqual([
+      'classification/classify/small/cpu/fp32/b1',
+      'classification/classify/large/cpu/fp32/b1',
+      'classification/classify/vit/cpu/fp32/b1',
+      'classification/classify/small/cpu/fp32/b8',
+      'classification/classify/large/cpu/fp32/b8',
+      'classification/classify/vit/cpu/fp32/b8',
+    ]);
+    expect(ids({ profile: 'smoke' })).toEqual(['classification/classify/small/cpu/fp32/b1']);
+  });
+
+  it('filters models by glob on the model and on the arm', () => {
+    expect(ids({ models: ['resnet-*'] })).toHaveLength(4);
+    expect(ids({ models: ['v?t'] })).toHaveLength(2);
+    expect(ids({ models: ['resnet-18', 'vit-b-16'] })).toHaveLength(4);
+  });
+
+  it('plans an unavailable backend only when it was named, and says why it is blocked', () => {
+    const named = plan(config([SUITE]), { profile: 'smoke', backends: ['gpu'] }, PROBES);
+    expect(named.cells).toHaveLength(1);
+    const blocked = named.blocked.get(named.cells[0]!.case_id);
+    expect(blocked?.status).toBe('unavailable');
+    expect(blocked?.reason).toBe('no adapter To change that: install Vulkan');
+  });
+
+  it('leaves out a precision that a device lacks unless it was named', () => {
+    const both: Suite = { ...SUITE, precisions: ['fp32', 'fp16'] };
+    expect(ids({ profile: 'smoke' }, [both])).toHaveLength(1);
+    const named = plan(config([both]), { profile: 'smoke', precisions: ['fp16'] }, PROBES);
+    expect([...named.blocked.values()]).toEqual([
+      { status: 'unsupported', reason: 'cpu has no fp16 on test CPU' },
+    ]);
+  });
+
+  it('marks software adapters', () => {
+    const soft: Availability = { ...CPU, device: { ...CPU.device, kind: 'gpu', software: true } };
+    const made = plan(config([SUITE]), { profile: 'smoke' }, new Map([...PROBES, ['gpu', soft]]));
+    expect([...made.software]).toEqual(['gpu']);
+    expect(made.cells).toHaveLength(2);
+  });
+
+  it('splits into shards that are disjoint, complete and never part two arms of one question', () => {
+    const all = ids({});
+    fc.assert(
+      fc.property(fc.integer({ min: 1, max: 9 }), (of) => {
+        const shards = Array.from({ length: of }, (_, i) => ids({ shard: { index: i + 1, of } }));
+        expect(shards.flat().sort()).toEqual([...all].sort());
+        for (const shard of shards) expect(shard.length % 3).toBe(0);
+      }),
+    );
+  });
+
+  it.each([
+    [{ suites: ['clasification'] }, 'classification'],
+    [{ backends: ['cpo'] }, 'cpu'],
+    [{ models: ['resnet-19'] }, 'resnet-18'],
+    [{ profile: 'smokey' }, 'smoke'],
+    [{ precisions: ['fp23'] }, 'fp32'],
+  ])('names what is near to an unknown name: %j', (filter, near) => {
+    expect(() => ids(filter)).toThrow(
+      expect.objectContaining({ kind: 'usage', next: expect.stringContaining(near) }),
+    );
+  });
+
+  it.each([
+    [{ rounds: 0 }],
+    [{ rounds: 1.5 }],
+    [{ shard: { index: 3, of: 2 } }],
+    [{ models: ['vit-l-16'] }],
+  ])('refuses %j', (filter) => {
+    expect(() => ids(filter)).toThrow(expect.objectContaining({ kind: 'usage' }));
+  });
+
+  it('refuses two uses that would make one case', () => {
+    const twice: Suite = { ...SUITE, uses: [...SUITE.uses, ...SUITE.uses] };
+    expect(() => ids({}, [twice])).toThrow(/same case/);
+  });
+
+  it('compares every backend and precision of a cell with one reference cell', () => {
+    const cells = plan(config([SUITE]), { profile: 'smoke', backends: ['gpu', 'cpu'] }, PROBES).cells;
+    expect(new Set(cells.map((c) => referenceCell(c, 'cpu').case_id)).size).toBe(1);
+  });
+
+  it('sets every other arm against the first where the suite names no contrasts', () => {
+    const [info] = plan(config([SUITE]), { profile: 'smoke' }, PROBES).suites;
+    expect(info?.contrasts).toEqual([
+      ['small', 'large'],
+      ['small', 'vit'],
+      ['small', 'huge'],
+    ]);
+  });
+});
