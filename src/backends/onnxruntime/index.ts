@@ -1,0 +1,30 @@
+import type { Backend } from '../../core/backend.ts';
+import { VersusError } from '../../core/errors.ts';
+import type { ProviderOptions } from './options.ts';
+import { probe } from './probe.ts';
+import type { Provider } from './provider.ts';
+import { openSession } from './session.ts';
+
+export type { ProviderOptions } from './options.ts';
+export type { Provider } from './provider.ts';
+
+const WITH_DEVICE_ID: readonly Provider[] = ['cuda', 'tensorrt', 'dml'];
+
+/**
+ * onnxruntime on one execution provider, named `onnxruntime-<provider>`. Nothing native loads before `probe` or `open`.
+ *
+ * @param options which GPU, whether falling back to the CPU is refused, provider options
+ * @throws VersusError `usage` for a `deviceId` where the provider chooses its device itself
+ */
+export function onnxruntime(provider: Provider, options: ProviderOptions = {}): Backend {
+  if (options.deviceId !== undefined && !WITH_DEVICE_ID.includes(provider)) {
+    throw new VersusError('usage', `onnxruntime-${provider} takes no deviceId`, {
+      next: `leave it out; it counts for ${WITH_DEVICE_ID.join(', ')}`,
+    });
+  }
+  return {
+    name: `onnxruntime-${provider}`,
+    probe: () => probe(provider, options.deviceId ?? null),
+    open: (artifact, open) => openSession(provider, options, artifact, open),
+  };
+}
