@@ -1,0 +1,292 @@
+import { createHash } from 'node:crypto';
+import { VersusError } from '../core/errors.ts';
+import type { Attribute, Dim, Graph, Init, Node, Param, Shape, ValueInfo } from '../core/graph.ts';
+import { type DType, int64, type Tensor, tensor, toBytes, toFloat16 } from '../core/tensor.ts';
+import { productOf, sameDim, showShape } from './dims.ts';
+import { type Attributes, Operators, type Value } from './fluent.ts';
+import { inferNode, typeOfParam } from './infer.ts';
+import type { Type } from './ops/entry.ts';
+import { operatorOf } from './ops/index.ts';
+import { validateGraph } from './validate.ts';
+
+export type { Operand, Value, WindowOptions } from './fluent.ts';
+
+/**
+ * Builds a `Graph` node by node; every method checks types and shapes at once, so that a mistake is reported where it is
+ * made. Methods for the usual operators come from `Operators`.
+ *
+ * A `Value` belongs to the builder that made it. Nodes are named after the scope and the operator
+ * (`encoder/layers.0/MatMul`, `…/MatMul_1`); a value has the name of its node, `.1` and so on for further outputs.
+ *
+ * @throws VersusError `input` from every method: names the operator, the node and the shapes
+ */
+export class GraphBuilder extends Operators {
+  readonly name: string;
+  readonly opset: number;
+  readonly #inputs: ValueInfo[] = [];
+  readonly #params = new Map<string, Param>();
+  readonly #outputs: { name: string; value: Value }[] = [];
+  readonly #nodes: Node[] = [];
+  readonly #types = new Map<string, Type>();
+  readonly #names = new Map<string, number>();
+  readonly #constants = new Map<string, Value>();
+  readonly #dims = new Map<string, Value>();
+  #prefix = '';
+  #unknown = 0;
+
+  /** @param options.opset version of the standard operators, 13 to 21; 17 when left out */
+  constructor(name: string, options: { opset?: number } = {}) {
+    super();
+    this.name = name;
+    this.opset = options.opset ?? 17;
+    if (!(this.opset >= 13 && this.opset <= 21)) this.#fail(`opset ${this.opset} is not between 13 and 21`);
+  }
+
+  /** An input of the graph. Symbolic dimensions are strings: `['batch', 3, 224, 224]`, `['batch', 'past+sequence']`. */
+  input(name: string, dtype: DType, shape: Shape): Value {
+    this.#claim(name);
+    this.#inputs.push({ name, dtype, shape });
+    return this.#value(name, { dtype, shape });
+  }
+
+  /**
+   * A weight (or buffer) under its checkpoint name. The same name and shape again gives the same value (tied weights).
+   * @param init how seeded numbers are drawn; a uniform of standard deviation 0.02 when left out
+   */
+  param(
+    name: string,
+    shape: readonly number[],
+    init: Init = { kind: 'uniform', std: 0.02 },
+    options: { role?: 'weight' | 'buffer'; dtype?: DType } = {},
+  ): Value {
+    const dtype = options.dtype ?? 'float32';
+    const known = this.#params.get(name);
+    if (known) {
+      if (known.dtype !== dtype || known.shape.join() !== shape.join()) {
+        this.#fail(
+          `parameter ${name} is ${known.dtype}${showShape(known.shape)} already, not ${dtype}${showShape(shape)}`,
+        );
+      }
+      return { name, dtype, shape: known.shape };
+    }
+    if (shape.some((d) => !Number.isSafeInteger(d) || d < 1))
+      this.#fail(`parameter ${name} has shape ${showShape(shape)}`);
+    this.#claim(name);
+    this.#params.set(name, { name, dtype, shape, role: options.role ?? 'weight', init });
+    return this.#value(name, { dtype, shape });
+  }
+
+  /** A tensor that belongs to the program. Equal contents are stored once, under the first hint. */
+  constant(t: Tensor, hint = 'constant'): Value {
+    const bytes = toBytes(t.data);
+    const content =
+      bytes.length <= 64
+        ? Buffer.from(bytes).toString('hex')
+        : createHash('sha256').update(bytes).digest('hex');
+    const key = `${t.dtype}|${t.shape.join()}|${content}`;
+    const known = this.#constants.get(key);
+    if (known) return known;
+    const name = this.#unique(`const/${hint}`);
+    const param: Param = { name, dtype: t.dtype, shape: t.shape, role: 'constant', data: t.data };
+    this.#params.set(name, param);
+    const value = this.#value(name, typeOfParam(param));
+    this.#constants.set(key, value);
+    return value;
+  }
+
+  /** An int64 vector. */
+  ints(values: readonly number[]): Value {
+    return this.constant(int64([values.length], values), 'ints');
+  }
+
+  /** A scalar constant; float32 unless said otherwise. */
+  scalar(value: number, dtype: DType = 'float32'): Value {
+    return this.constant(scalarTensor(value, dtype), 'scalar');
+  }
+
+  /**
+   * One node. Every other method goes through it.
+   * @param inputs null for an optional input that is left out
+   * @param attrs ONNX attributes; undefined ones are dropped
+   */
+  op(
+    op: string,
+    inputs: readonly (Value | null)[],
+    attrs: Attributes = {},
+    options: { outputs?: number } = {},
+  ): Value[] {
+    const name = this.#unique(this.#prefix + op);
+    const entry = operatorOf({ op });
+    if (!entry) this.#fail(`operator ${op} is not in the operator table`, name);
+    if (entry.since > this.opset)
+      this.#fail(`${op} needs opset ${entry.since}, this graph has ${this.opset}`, name);
+    const count = options.outputs ?? 1;
+    const outputs = Array.from({ length: count }, (_, i) => (i === 0 ? name : `${name}.${i}`));
+    const types = inputs.map((v) => (v === null ? null : this.#typeOf(v, name)));
+    const set = Object.entries(attrs).filter((a): a is [string, Attribute] => a[1] !== undefined);
+    const floats = entry.floats?.filter((f) => attrs[f] !== undefined) ?? [];
+    const node: Node = {
+      op,
+      name,
+      inputs: inputs.map((v) => v?.name ?? ''),
+      outputs,
+      attrs: Object.fromEntries(set),
+      ...(floats.length > 0 && { floats }),
+    };
+    const inferred = inferNode(node, types, {
+      opset: this.opset,
+      strict: true,
+      fresh: (hint) => `?${hint}${this.#unknown++}`,
+    });
+    this.#nodes.push(node);
+    return outputs.map((output, i) => this.#value(output, inferred![i]!));
+  }
+
+  /**
+   * A symbolic dimension at run time, as int64 [1]: taken from the first input that has exactly this dimension. Built
+   * once per name.
+   */
+  dim(name: string): Value {
+    const known = this.#dims.get(name);
+    if (known) return known;
+    for (const input of this.#inputs) {
+      const at = input.shape.findIndex((d) => typeof d === 'string' && sameDim(d, name));
+      if (at < 0) continue;
+      const outer = this.#prefix;
+      this.#prefix = `dim/${name}/`;
+      const source: Value = input;
+      const value = this.gather(this.shapeOf(source), this.ints([at]), 0);
+      this.#prefix = outer;
+      this.#dims.set(name, value);
+      return value;
+    }
+    return this.#fail(`no input has a dimension ${name}`);
+  }
+
+  /** An int64 vector of dimensions; symbolic ones are read from the inputs at run time. */
+  dims(dims: readonly Dim[]): Value {
+    if (dims.every((d) => typeof d === 'number')) return this.ints(dims as number[]);
+    const parts: Value[] = [];
+    let run: number[] = [];
+    const flush = () => {
+      if (run.length > 0) parts.push(this.ints(run));
+      run = [];
+    };
+    for (const d of dims) {
+      if (typeof d === 'number') run.push(d);
+      else {
+        flush();
+        parts.push(this.dim(d));
+      }
+    }
+    flush();
+    return parts.length === 1 ? parts[0]! : this.concat(parts, 0);
+  }
+
+  /**
+   * `x` with another shape of as many elements; the result has the dimensions as given here. At run time a symbolic
+   * dimension that stays in its place is copied (0), one other is left open (-1), and any further ones come from `dim`.
+   */
+  reshape(x: Value, dims: readonly Dim[]): Value {
+    const before = productOf(x.shape);
+    const after = productOf(dims);
+    if (!sameDim(before, after))
+      this.#fail(`Reshape: ${showShape(x.shape)} has not as many elements as ${showShape(dims)}`);
+    const wanted = dims.map((d, i): Dim => {
+      const stays = typeof d === 'string' && x.shape[i] !== undefined && sameDim(x.shape[i], d);
+      return stays ? 0 : d;
+    });
+    const open = wanted.findIndex((d) => typeof d === 'string');
+    if (open >= 0) wanted[open] = -1;
+    const [out] = this.op('Reshape', [x, this.dims(wanted)]);
+    this.#types.set(out!.name, { dtype: x.dtype, shape: dims });
+    return { name: out!.name, dtype: x.dtype, shape: dims };
+  }
+
+  /** Runs `body` with `name/` before the names of the nodes that it makes. Scopes nest. */
+  scope<T>(name: string, body: () => T): T {
+    const outer = this.#prefix;
+    this.#prefix = `${outer}${name}/`;
+    try {
+      return body();
+    } finally {
+      this.#prefix = outer;
+    }
+  }
+
+  /** Declares an output. The value's producer takes the output's name. */
+  output(name: string, value: Value): void {
+    this.#typeOf(value, `output ${name}`);
+    const produced = this.#nodes.some((n) => n.outputs.includes(value.name));
+    const taken = this.#outputs.some((o) => o.value.name === value.name);
+    const source = produced && !taken ? value : this.identity(value);
+    this.#claim(name, source.name);
+    this.#outputs.push({ name, value: source });
+  }
+
+  /**
+   * The graph, validated.
+   * @throws VersusError `input` when a node or a weight contributes to no output: it would be measured, or loaded, for nothing
+   */
+  build(): Graph {
+    if (this.#outputs.length === 0) this.#fail('no output is declared');
+    const renamed = new Map(this.#outputs.map((o) => [o.value.name, o.name]));
+    const rename = (name: string) => renamed.get(name) ?? name;
+    const used = new Set(this.#outputs.map((o) => o.value.name));
+    for (const node of this.#nodes) for (const input of node.inputs) used.add(input);
+    const idle = this.#nodes.find((n) => !n.outputs.some((o) => used.has(o)));
+    if (idle) this.#fail('its result is used by nothing', idle.name);
+    const params = [...this.#params.values()].filter((p) => p.role !== 'constant' || used.has(p.name));
+    const spare = params.find((p) => !used.has(p.name));
+    if (spare) this.#fail(`parameter ${spare.name} is used by nothing`);
+    const values: Record<string, ValueInfo> = {};
+    for (const [name, { dtype, shape }] of this.#types)
+      values[rename(name)] = { name: rename(name), dtype, shape };
+    const graph: Graph = {
+      name: this.name,
+      opset: { '': this.opset },
+      inputs: this.#inputs,
+      outputs: this.#outputs.map((o) => ({ name: o.name, dtype: o.value.dtype, shape: o.value.shape })),
+      params,
+      nodes: this.#nodes.map((n) => ({ ...n, inputs: n.inputs.map(rename), outputs: n.outputs.map(rename) })),
+      values,
+    };
+    validateGraph(graph);
+    return graph;
+  }
+
+  #value(name: string, type: Type): Value {
+    this.#types.set(name, type);
+    return { name, dtype: type.dtype, shape: type.shape };
+  }
+
+  #typeOf(value: Value, node: string): Type {
+    const type = this.#types.get(value.name);
+    return type ?? this.#fail(`value ${value.name} belongs to another builder`, node);
+  }
+
+  #claim(name: string, renamed?: string): void {
+    if (name === '') this.#fail('a name is empty');
+    if (name !== renamed && this.#types.has(name)) this.#fail(`the name ${name} is taken`);
+    this.#names.set(name, 1);
+  }
+
+  #unique(name: string): string {
+    const count = this.#names.get(name) ?? 0;
+    this.#names.set(name, count + 1);
+    return count === 0 ? name : this.#unique(`${name}_${count}`);
+  }
+
+  #fail(problem: string, node?: string): never {
+    throw new VersusError('input', problem, { where: `graph ${this.name}${node ? `, node ${node}` : ''}` });
+  }
+}
+
+function scalarTensor(value: number, dtype: DType): Tensor {
+  if (dtype === 'int64') return tensor(dtype, [], BigInt64Array.of(BigInt(value)));
+  if (dtype === 'float16') return tensor(dtype, [], Uint16Array.of(toFloat16(value)));
+  if (dtype === 'int32') return tensor(dtype, [], Int32Array.of(value));
+  if (dtype === 'bool') return tensor(dtype, [], Uint8Array.of(value ? 1 : 0));
+  if (dtype === 'float32') return tensor(dtype, [], Float32Array.of(value));
+  throw new VersusError('input', `a scalar of type ${dtype} is not supported`);
+}
