@@ -76,7 +76,7 @@ function sampleCell(suite: SampleSuite, arm: SampleArm, backend: string, batch: 
   const slow = backend === 'onnxruntime-webgpu' ? 9 : 1;
   const phases = Object.entries(arm.phases).map(([name, ms]) => [name, ms * slow * batch ** 0.93] as const);
   const total = phases.reduce((sum, [, ms]) => sum + ms, 0);
-  const medians = Array.from({ length: rounds }, () => total * (1 + 0.012 * rng.normal()));
+  const medians = Array.from({ length: rounds }, () => total * (1 + 0.012 * normal(rng)));
   const device = DEVICES[backend as keyof typeof DEVICES] ?? null;
   const row = (
     phase: string,
@@ -190,12 +190,16 @@ function sampleCell(suite: SampleSuite, arm: SampleArm, backend: string, batch: 
   return { info, rows };
 }
 
+/** Box–Muller. */
+const normal = (rng: Random): number =>
+  Math.sqrt(-2 * Math.log(1 - rng.uniform())) * Math.cos(2 * Math.PI * rng.uniform());
+
 /** Forty repetitions: a slow start, some drift, a spike now and then. */
 function timings(rng: Random, median: number): number[] {
   return Array.from({ length: 40 }, (_, i) => {
     const drift = 1 + 0.03 * Math.exp(-i / 6) + 0.0004 * i;
     const spike = rng.uniform() < 0.02 ? 1.25 : 1;
-    return median * drift * spike * (1 + 0.006 * Math.abs(rng.normal()));
+    return median * drift * spike * (1 + 0.006 * Math.abs(normal(rng)));
   });
 }
 
