@@ -1,7 +1,7 @@
 import type { LoadedConfig } from '../config.ts';
 import type { ModelDef } from '../core/model.ts';
+import { unknownName } from '../core/names.ts';
 import { type CommonOptions, contextOf, print, printJson } from './context.ts';
-import { unknownName } from './names.ts';
 import { allModels } from './select.ts';
 
 const KINDS = ['suites', 'models', 'backends', 'datasets', 'profiles'] as const;

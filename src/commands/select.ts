@@ -3,9 +3,9 @@ import { basename, resolve } from 'node:path';
 import type { Backend } from '../core/backend.ts';
 import type { Config } from '../core/config.ts';
 import type { ModelDef } from '../core/model.ts';
+import { unknownName } from '../core/names.ts';
 import { openOnnx } from '../graph/onnx/index.ts';
 import { models as zoo } from '../zoo/index.ts';
-import { unknownName } from './names.ts';
 
 /** Every model that can be named: the config's, those of its arms, and the zoo; the config's win. */
 export function allModels(config: Config): ModelDef[] {

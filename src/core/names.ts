@@ -1,5 +1,5 @@
 import { distance } from 'fastest-levenshtein';
-import { VersusError } from '../core/errors.ts';
+import { VersusError } from './errors.ts';
 
 /** Up to three known names that look most like the one that was typed. */
 export function nearest(name: string, known: readonly string[]): string[] {
@@ -24,13 +24,4 @@ export function unknownName(kind: string, name: string, known: readonly string[]
 /** Checks every name against those known. */
 export function requireNames(kind: string, names: readonly string[], known: readonly string[]): void {
   for (const name of names) if (!known.includes(name)) throw unknownName(kind, name, known);
-}
-
-/** A whole number ≥ `min` from an option's text. */
-export function wholeNumber(option: string, text: string, min = 1): number {
-  const value = Number(text);
-  if (!Number.isInteger(value) || value < min || !/^\d+$/.test(text)) {
-    throw new VersusError('usage', `${option}: expected a whole number of at least ${min}, got '${text}'`);
-  }
-  return value;
 }
