@@ -19,7 +19,10 @@ export interface ImagePreprocess {
   readonly rescale?: number;
 }
 
-/** Where numbers come from. `read` yields a parameter's little-endian bytes in the parameter's own dtype, in order. */
+/**
+ * Where numbers come from. `read` yields a parameter's little-endian bytes in the parameter's own dtype, in order.
+ * With `into`, chunks may be views of that buffer, each valid only until the next is asked for; without, the caller may keep them.
+ */
 export interface WeightSource {
   /** Identity of the numbers, part of the artifact's cache key: equal ids mean equal bytes. */
   readonly id: string;
@@ -27,14 +30,15 @@ export interface WeightSource {
   readonly label: string;
   /** False for seeded numbers: quality metrics are then not reported. */
   readonly trained: boolean;
-  read(param: Param): AsyncIterable<Uint8Array>;
+  read(param: Param, into?: Uint8Array): AsyncIterable<Uint8Array>;
   close(): Promise<void>;
 }
 
 /** A weight source that has not been opened: what a config file says. `params` are all weights and buffers of the model. */
 export interface WeightSpec {
   readonly label: string;
-  open(params: readonly Param[]): Promise<WeightSource>;
+  /** `cacheDir` is a place for what is costly to find out again, such as the hash of a large file. */
+  open(params: readonly Param[], options?: { readonly cacheDir?: string }): Promise<WeightSource>;
 }
 
 export interface Published {
