@@ -1,0 +1,150 @@
+import type { Session } from '../core/backend.ts';
+import type { Sample } from '../core/dataset.ts';
+import { VersusError } from '../core/errors.ts';
+import type { ImagePreprocess } from '../core/model.ts';
+import { random } from '../core/random.ts';
+import type { Tensor, Tensors } from '../core/tensor.ts';
+import { tensor } from '../core/tensor.ts';
+import type { Job, Metric, Workload } from '../core/workload.ts';
+import { loadBatch } from '../data/loader.ts';
+import { checkLengths } from './generate.ts';
+import { asFloat, concrete, drawImages, imageDims, imageInput } from './inputs.ts';
+import { forcedLogits, generateSteps, languageMetrics, onlyOutput, openLanguage } from './language.ts';
+import { exactly, tokenizerOf } from './text.ts';
+
+export interface ImagePromptParams {
+  /** Tokens of the question, per sequence; the image and `USER: ` come before it. */
+  readonly promptTokens: number;
+  readonly newTokens: number;
+  /** Image files; without it (or without a `preprocess` of the model) seeded pixels are used and nothing is decoded. */
+  readonly dataset?: string;
+  /** `test` when left out. */
+  readonly split?: string;
+  readonly question?: string;
+  readonly tokenizer?: string;
+}
+
+const part = (phase: string): Metric => ({
+  name: phase,
+  unit: 'ms',
+  better: 'lower',
+  assume: 'nothing',
+  of: 'duration',
+  phases: [phase],
+});
+
+/**
+ * Rows `at`… of every sequence of `embeds` [batch, sequence, width] are replaced by image features, [batch, n, width] or
+ * [batch · n, width]: the placeholder tokens' embeddings are never used.
+ */
+export function spliceFeatures(embeds: Tensor, features: Tensor, at: number): Tensor {
+  const [batch, sequence, width] = embeds.shape as [number, number, number];
+  const rows = features.data.length / (batch * width);
+  if (features.dtype !== embeds.dtype || features.shape.at(-1) !== width || at + rows > sequence) {
+    throw new VersusError(
+      'unsupported',
+      `image features [${features.shape}] ${features.dtype} don't fit embeddings [${embeds.shape}] ${embeds.dtype}`,
+      { next: 'the projector has to yield rows of the language model’s width' },
+    );
+  }
+  const data = embeds.data.slice();
+  for (let b = 0; b < batch; b++) {
+    const rowsOf = features.data.subarray(b * rows * width, (b + 1) * rows * width);
+    data.set(rowsOf as never, (b * sequence + at) * width);
+  }
+  return tensor(embeds.dtype, embeds.shape, data);
+}
+
+async function imagesOf(job: Job<ImagePromptParams>): Promise<readonly Sample[] | null> {
+  const { dataset, split = 'test' } = job.params;
+  if (dataset === undefined || !job.model.preprocess) return null;
+  const samples = await (await job.dataset(dataset)).samples(split);
+  if (samples.length === 0) throw new VersusError('input', `split ${split} of ${dataset} has no samples`);
+  return random(job.seed).shuffle(samples);
+}
+
+/** Image tokens per image, by running the tower once: the one way that holds for every model. */
+async function imageTokens(vision: Session, pixels: Tensors, batch: number): Promise<number> {
+  const { shape } = onlyOutput(vision, await vision.run(pixels));
+  return shape.length === 3 ? shape[1]! : shape[0]! / batch;
+}
+
+/**
+ * One image and a question through a vision-language model, its phases apart: `preprocess` (decode, resize, normalise a
+ * real file), `vision` (tower and projector), `prefill` (embedding, features put in place, decoder), `decode`.
+ */
+export const imagePrompt: Workload<ImagePromptParams> = {
+  name: 'image-prompt',
+  metrics: [
+    part('preprocess'),
+    part('vision'),
+    part('prefill'),
+    ...languageMetrics(['preprocess', 'vision']),
+  ],
+
+  async open(job) {
+    const { params, batch, model } = job;
+    checkLengths(params);
+    const samples = await imagesOf(job);
+    const vision = await job.open('vision');
+    const input = imageInput(vision.inputs);
+    const shape = concrete(input, imageDims(input, model, batch));
+    const language = await openLanguage(job);
+    const tokenizer = await tokenizerOf(model, 'embed', params.tokenizer);
+
+    const drawn = drawImages(input, shape, job.seed);
+    const load = async (files: readonly Sample[], spec: ImagePreprocess): Promise<Tensor> =>
+      asFloat((await loadBatch(files, spec)).images, input.dtype);
+    const filesOf = (repetition: number) =>
+      Array.from({ length: batch }, (_, i) => samples![(repetition * batch + i) % samples!.length]!);
+    const rows = await imageTokens(vision, { [input.name]: drawn }, batch);
+    // As LLaVA asks: the image first, then the question (Liu et al., "Visual instruction tuning", 2023).
+    const before = tokenizer.encode('USER: ');
+    const after = exactly(
+      tokenizer.encode(params.question ?? '\nWhat is shown, and in which colour? ASSISTANT:'),
+      params.promptTokens,
+    );
+    const sequence = [...before, ...new Array<number>(rows).fill(0), ...after];
+    const prompt = Array.from({ length: batch }, () => sequence).flat();
+
+    return {
+      async *steps(repetition) {
+        let pixels = drawn;
+        if (samples) {
+          const files = filesOf(repetition);
+          const spec = model.preprocess!;
+          yield {
+            phase: 'preprocess',
+            items: batch,
+            run: async () => {
+              pixels = await load(files, spec);
+            },
+          };
+        }
+        let features: Tensor = drawn;
+        yield {
+          phase: 'vision',
+          items: batch,
+          run: async () => {
+            features = onlyOutput(vision, await vision.run({ [input.name]: pixels }));
+          },
+        };
+        yield* generateSteps(language, prompt, batch, params.newTokens, (embeds) =>
+          spliceFeatures(embeds, features, before.length),
+        );
+      },
+      async outputs() {
+        const pixels = samples ? await load(filesOf(0), model.preprocess!) : drawn;
+        const features = onlyOutput(vision, await vision.run({ [input.name]: pixels }));
+        const logits = await forcedLogits(language, prompt, batch, (embeds) =>
+          spliceFeatures(embeds, features, before.length),
+        );
+        return { image_features: features, ...logits };
+      },
+      async close() {
+        await vision.close();
+        await language.close();
+      },
+    };
+  },
+};

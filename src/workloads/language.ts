@@ -1,0 +1,159 @@
+import type { Session } from '../core/backend.ts';
+import { VersusError } from '../core/errors.ts';
+import type { ModelDef } from '../core/model.ts';
+import type { Tensor, Tensors } from '../core/tensor.ts';
+import type { Job, Metric, Step } from '../core/workload.ts';
+import { graphMacs } from './cost.ts';
+import type { Cache } from './decoder.ts';
+import { advance, decoderFeeds, dimsOfCall, emptyCache, greedy, idsFor, lastLogits } from './decoder.ts';
+
+/** A language model as a session runs it: `model` alone, or `embed` and then `decoder` (vision-language models). */
+export interface Language {
+  emptyCache(batch: number): Cache;
+  /**
+   * Makes everything ready for one call and returns what is to be timed: the sessions' runs and nothing else. `ids` are
+   * [batch, sequence] row by row; `splice` may replace embedded tokens by image features.
+   */
+  prepare(
+    ids: readonly number[],
+    batch: number,
+    cache: Cache,
+    splice?: (embeds: Tensor) => Tensor,
+  ): () => Promise<Tensors>;
+  close(): Promise<void>;
+}
+
+/** Names of the graphs that text runs through, in order. */
+export async function languageGraphs(model: ModelDef): Promise<{ tokens: string; decoder: string }> {
+  const names = Object.keys(await model.build(model.config));
+  if (names.includes('embed') && names.includes('decoder')) return { tokens: 'embed', decoder: 'decoder' };
+  if (names.includes('model')) return { tokens: 'model', decoder: 'model' };
+  throw new VersusError('unsupported', `${model.name} is no language model`, {
+    where: `graphs ${names.join(', ')}`,
+    next: 'it needs a graph `model`, or `embed` and `decoder`',
+  });
+}
+
+export async function openLanguage(job: Job<unknown>): Promise<Language> {
+  const names = await languageGraphs(job.model);
+  const decoder = await job.open(names.decoder);
+  const embed = names.tokens === names.decoder ? null : await job.open(names.tokens);
+  const dims = job.model.dims ?? {};
+  return {
+    emptyCache: (batch) => emptyCache(decoder, batch, dims),
+    prepare(ids, batch, cache, splice) {
+      const call = { batch, sequence: ids.length / batch };
+      if (!embed) {
+        const feeds = decoderFeeds(decoder, cache, call, { input_ids: idsFor(decoder, batch, ids) }, dims);
+        return () => decoder.run(feeds);
+      }
+      const tokens = { input_ids: idsFor(embed, batch, ids) };
+      const rest = decoderFeeds(decoder, cache, call, {}, dims);
+      return async () => {
+        const embeds = onlyOutput(embed, await embed.run(tokens));
+        return decoder.run({ ...rest, inputs_embeds: splice ? splice(embeds) : embeds });
+      };
+    },
+    async close() {
+      await embed?.close();
+      await decoder.close();
+    },
+  };
+}
+
+/** The value of a graph's first output. @throws VersusError `unsupported` when there is none. */
+export function onlyOutput(session: Session, outputs: Tensors): Tensor {
+  const value = outputs[session.outputs[0]?.name ?? ''];
+  if (!value) throw new VersusError('unsupported', 'the graph returned no output');
+  return value;
+}
+
+/** One prompt through prefill and greedy decoding: `newTokens` in all, the first of them by the prefill. */
+export async function* generateSteps(
+  language: Language,
+  prompt: readonly number[],
+  batch: number,
+  newTokens: number,
+  splice?: (embeds: Tensor) => Tensor,
+): AsyncGenerator<Step, void> {
+  let cache = language.emptyCache(batch);
+  let ids: readonly number[] = prompt;
+  let outputs: Tensors = {};
+  for (let made = 0; made < newTokens; made++) {
+    const call = language.prepare(ids, batch, cache, made === 0 ? splice : undefined);
+    yield {
+      phase: made === 0 ? 'prefill' : 'decode',
+      items: ids.length,
+      run: async () => {
+        outputs = await call();
+      },
+    };
+    cache = advance(cache, outputs, ids.length / batch);
+    ids = greedy(lastLogits(outputs));
+  }
+}
+
+/**
+ * Logits behind the prompt and behind two more tokens that are given, not chosen: a near tie must not send two backends
+ * down different texts. The later two read the cache, so its contents are compared too.
+ */
+export async function forcedLogits(
+  language: Language,
+  prompt: readonly number[],
+  batch: number,
+  splice?: (embeds: Tensor) => Tensor,
+): Promise<Tensors> {
+  const out: Tensors = {};
+  let cache = language.emptyCache(batch);
+  let ids: readonly number[] = prompt;
+  for (const name of ['prefill', 'decode.1', 'decode.2']) {
+    const outputs = await language.prepare(ids, batch, cache, name === 'prefill' ? splice : undefined)();
+    out[`${name}.logits`] = lastLogits(outputs);
+    cache = advance(cache, outputs, ids.length / batch);
+    ids = Array.from({ length: batch }, (_, b) => prompt[(b * prompt.length) / batch]!);
+  }
+  return out;
+}
+
+/** Multiply–accumulates of prefill and all decode steps; those of a step grow linearly with the cache. */
+export async function languageMacs(
+  model: ModelDef,
+  batch: number,
+  promptTokens: number,
+  newTokens: number,
+): Promise<number | null> {
+  const { tokens, decoder } = await languageGraphs(model);
+  const at = async (sequence: number, past: number): Promise<number | null> => {
+    let sum = 0;
+    for (const name of new Set([tokens, decoder])) {
+      const macs = await graphMacs(model, name, (graph) =>
+        dimsOfCall(graph, { batch, sequence, past }, model.dims),
+      );
+      if (macs === null) return null;
+      sum += macs;
+    }
+    return sum;
+  };
+  const prefill = await at(promptTokens, 0);
+  const steps = newTokens - 1;
+  if (steps === 0 || prefill === null) return prefill;
+  const first = await at(1, promptTokens);
+  const last = await at(1, promptTokens + steps - 1);
+  return first === null || last === null ? null : prefill + ((first + last) / 2) * steps;
+}
+
+const timing = (
+  name: string,
+  unit: string,
+  better: Metric['better'],
+  of: Metric['of'],
+  phases: readonly string[],
+): Metric => ({ name, unit, better, assume: 'nothing', of, phases });
+
+/** Time to first token counts the phases before the first token; sampling and tokenising are outside. */
+export const languageMetrics = (before: readonly string[] = []): readonly Metric[] => [
+  timing('ttft', 'ms', 'lower', 'duration', [...before, 'prefill']),
+  timing('tpot', 'ms', 'lower', 'step', ['decode']),
+  timing('prefill_throughput', 'tokens/s', 'higher', 'rate', ['prefill']),
+  timing('decode_throughput', 'tokens/s', 'higher', 'rate', ['decode']),
+];
