@@ -25,5 +25,6 @@ export async function graphMacs(
   dimsOf: (graph: Graph) => Dims,
 ): Promise<number | null> {
   const graph = await graphOf(model, name);
-  return graphCost(graph, { ...dimsOf(graph) }).macs;
+  const { macs, unknown } = graphCost(graph, dimsOf(graph));
+  return unknown.length > 0 ? null : macs;
 }
