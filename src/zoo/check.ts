@@ -1,0 +1,56 @@
+import { VersusError } from '../core/errors.ts';
+
+/** No architecture of the zoo comes near these; they bound the work that a configuration can ask for. */
+const LARGEST = 1 << 24;
+const DEEPEST = 1024;
+
+function refuse(model: string, field: string, message: string): never {
+  throw new VersusError('usage', `${field} ${message}`, {
+    where: `${model}, field ${field}`,
+    next: `correct ${field} in the model's configuration`,
+  });
+}
+
+type Numbers = Readonly<Record<string, number>>;
+
+/** @throws VersusError `usage` naming the field, unless every size is a whole number from 1 to 2^24. */
+export function checkSizes(model: string, sizes: Numbers, largest = LARGEST): void {
+  for (const [field, size] of Object.entries(sizes)) {
+    if (!Number.isInteger(size) || size < 1 || size > largest) {
+      refuse(model, field, `must be a whole number from 1 to ${largest}, it is ${size}`);
+    }
+  }
+}
+
+/** @throws VersusError `usage` naming the field, unless every count of layers is a whole number from 1 to 1024. */
+export function checkDepths(model: string, depths: Numbers): void {
+  checkSizes(model, depths, DEEPEST);
+}
+
+/** @throws VersusError `usage` naming the divisor's field, unless it divides the other. */
+export function checkDivides(
+  model: string,
+  divisor: readonly [field: string, value: number],
+  dividend: readonly [field: string, value: number],
+): void {
+  if (dividend[1] % divisor[1] !== 0) {
+    refuse(model, divisor[0], `(${divisor[1]}) must divide ${dividend[0]} (${dividend[1]})`);
+  }
+}
+
+/** @throws VersusError `usage` naming the field, unless the number is finite and greater than zero. */
+export function checkPositive(model: string, numbers: Numbers): void {
+  for (const [field, value] of Object.entries(numbers)) {
+    if (!Number.isFinite(value) || value <= 0) refuse(model, field, `must be greater than 0, it is ${value}`);
+  }
+}
+
+/** @throws VersusError `usage`: the first field, as it is set, wants the second to be `wanted`. */
+export function checkOnly(
+  model: string,
+  [field, other]: readonly [field: string, other: string],
+  actual: string,
+  wanted: string,
+): void {
+  if (actual !== wanted) refuse(model, field, `exists for ${other} '${wanted}' only, not for '${actual}'`);
+}

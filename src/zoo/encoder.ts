@@ -1,0 +1,80 @@
+import type { Dim } from '../core/graph.ts';
+import type { GraphBuilder, Value } from '../graph/builder.ts';
+import { mulDims } from '../graph/dims.ts';
+import { type Activation, activate, layerNorm, linear, linearOf } from './layers.ts';
+
+/*
+ * The pre-norm transformer encoder block that ViT, DeiT and both towers of CLIP are stacks of
+ * (Dosovitskiy et al. 2020): x + attention(norm(x)), then x + mlp(norm(x)). Rows in, rows out.
+ */
+
+/** Where a block's tensors lie in the checkpoint; a linear layer or a norm is named by its prefix. */
+export interface BlockNames {
+  readonly norm1: string;
+  /** Three projections, or one whose rows are query, key, value. */
+  readonly project:
+    | { readonly query: string; readonly key: string; readonly value: string }
+    | { readonly fusedWeight: string; readonly fusedBias: string };
+  readonly output: string;
+  readonly norm2: string;
+  readonly expand: string;
+  readonly contract: string;
+}
+
+export interface BlockShape {
+  readonly batch: Dim;
+  readonly length: Dim;
+  readonly width: number;
+  readonly heads: number;
+  readonly mlpWidth: number;
+  readonly eps: number;
+  readonly activation: Activation;
+  readonly qkvBias: boolean;
+  /** Added to the scores before the softmax, [1 or batch, 1, length, length]; null when every position sees every other. */
+  readonly mask: Value | null;
+}
+
+export function encoderBlock(g: GraphBuilder, rows: Value, names: BlockNames, shape: BlockShape): Value {
+  const { width, eps, mlpWidth } = shape;
+  const attended = g.scope('attention', () =>
+    selfAttention(g, layerNorm(g, rows, names.norm1, width, eps), names, shape),
+  );
+  const x = g.add(rows, attended);
+  return g.scope('mlp', () => {
+    const normed = layerNorm(g, x, names.norm2, width, eps);
+    const hidden = activate(
+      g,
+      linear(g, normed, names.expand, { from: width, to: mlpWidth }),
+      shape.activation,
+    );
+    return g.add(x, linear(g, hidden, names.contract, { from: mlpWidth, to: width }));
+  });
+}
+
+function selfAttention(g: GraphBuilder, rows: Value, names: BlockNames, shape: BlockShape): Value {
+  const { batch, length, width, heads } = shape;
+  const headWidth = width / heads;
+  const [q, k, v] = projections(g, rows, names, shape).map((x) =>
+    g.reshape(x, [batch, length, heads, headWidth]),
+  ) as [Value, Value, Value];
+  const query = g.transpose(g.mul(q, 1 / Math.sqrt(headWidth)), [0, 2, 1, 3]);
+  let scores = g.matmul(query, g.transpose(k, [0, 2, 3, 1]));
+  if (shape.mask) scores = g.add(scores, shape.mask);
+  const mixed = g.matmul(g.softmax(scores, -1), g.transpose(v, [0, 2, 1, 3]));
+  const joined = g.reshape(g.transpose(mixed, [0, 2, 1, 3]), [mulDims(batch, length), width]);
+  return linear(g, joined, names.output, { from: width, to: width });
+}
+
+/** Query, key and value rows. */
+function projections(g: GraphBuilder, rows: Value, names: BlockNames, shape: BlockShape): Value[] {
+  const { width, qkvBias } = shape;
+  const { project } = names;
+  if ('fusedWeight' in project) {
+    const bias = qkvBias ? project.fusedBias : null;
+    const all = linearOf(g, rows, project.fusedWeight, bias, { from: width, to: 3 * width });
+    return g.split(all, [width, width, width], 1);
+  }
+  return [project.query, project.key, project.value].map((name) =>
+    linear(g, rows, name, { from: width, to: width, bias: qkvBias }),
+  );
+}
