@@ -1,0 +1,122 @@
+import { VersusError } from '../core/errors.ts';
+import type { Graph, Node } from '../core/graph.ts';
+import type { Tensor, Tensors } from '../core/tensor.ts';
+import { KERNELS } from './kernels/index.ts';
+
+/**
+ * Operators of a graph that the interpreter lacks, with the first node of each.
+ * Other domains than ONNX's own have none.
+ */
+export function unsupportedOperators(graph: Graph): { op: string; node: string }[] {
+  const found = new Map<string, string>();
+  for (const node of graph.nodes) {
+    const op = node.domain && node.domain !== 'ai.onnx' ? `${node.domain}:${node.op}` : node.op;
+    if (!Object.hasOwn(KERNELS, op) && !found.has(op)) found.set(op, node.name || (node.outputs[0] ?? ''));
+  }
+  return [...found].map(([op, node]) => ({ op, node }));
+}
+
+/** @throws VersusError `unsupported` that names every operator the interpreter lacks and the first such node */
+export function checkSupported(graph: Graph): void {
+  const missing = unsupportedOperators(graph);
+  if (missing.length === 0) return;
+  throw new VersusError(
+    'unsupported',
+    `the reference interpreter lacks ${missing.map((m) => m.op).join(', ')}`,
+    {
+      where: `graph ${graph.name}, node ${missing[0]!.node}`,
+      next: 'run it on onnxruntime-cpu',
+    },
+  );
+}
+
+/**
+ * Runs a graph in plain TypeScript, one node after the other: slow, and exact in that sums are kept in float64 and rounded once per
+ * node to the element type. Whole numbers go through float64 where arithmetic is done on them, so beyond 2^53 they lose low bits.
+ *
+ * @param params the graph's parameters by name; those with `data` of their own may be left out
+ * @param feeds the graph's inputs by name
+ * @param fetch outputs to compute, all when left out; nodes that none of them needs are skipped
+ * @throws VersusError `unsupported` for operators that it lacks, `input` for missing values and shapes that don't fit
+ */
+export function interpret(graph: Graph, params: Tensors, feeds: Tensors, fetch?: readonly string[]): Tensors {
+  checkSupported(graph);
+  const wanted = fetch ?? graph.outputs.map((output) => output.name);
+  const nodes = neededNodes(graph, wanted);
+  const values = new Map<string, Tensor>();
+  for (const param of graph.params) {
+    const given = params[param.name];
+    if (given) values.set(param.name, given);
+    else if (param.data) values.set(param.name, { dtype: param.dtype, shape: param.shape, data: param.data });
+  }
+  for (const input of graph.inputs) {
+    const fed = feeds[input.name];
+    if (fed) values.set(input.name, fed);
+  }
+  const uses = countUses(nodes, wanted);
+  for (const node of nodes) {
+    runNode(graph, node, values);
+    for (const name of node.inputs) {
+      const left = (uses.get(name) ?? 0) - 1;
+      uses.set(name, left);
+      if (left <= 0) values.delete(name);
+    }
+  }
+  const results: Tensors = {};
+  for (const name of wanted) {
+    const result = values.get(name);
+    if (!result)
+      throw new VersusError('input', `the graph has no value '${name}'`, { where: `graph ${graph.name}` });
+    results[name] = result;
+  }
+  return results;
+}
+
+function runNode(graph: Graph, node: Node, values: Map<string, Tensor>): void {
+  const inputs = node.inputs.map((name) => {
+    if (name === '') return undefined;
+    const value = values.get(name);
+    if (value) return value;
+    throw new VersusError('input', `value '${name}' is missing`, {
+      where: `graph ${graph.name}, node ${node.name || node.op}`,
+      next: 'feed it, or give it among the parameters',
+    });
+  });
+  const opset = graph.opset[''] ?? graph.opset['ai.onnx'] ?? 17;
+  const outputs = KERNELS[node.op]!({ node, opset, inputs });
+  node.outputs.forEach((name, i) => {
+    if (name === '') return;
+    const output = outputs[i];
+    if (!output) {
+      throw new VersusError(
+        'unsupported',
+        `the reference interpreter does not compute output ${i} of ${node.op}`,
+        {
+          where: `graph ${graph.name}, node ${node.name}`,
+        },
+      );
+    }
+    values.set(name, output);
+  });
+}
+
+/** The nodes that the wanted values depend on, in their order. */
+function neededNodes(graph: Graph, wanted: readonly string[]): Node[] {
+  const needed = new Set(wanted);
+  const nodes: Node[] = [];
+  for (let i = graph.nodes.length - 1; i >= 0; i--) {
+    const node = graph.nodes[i]!;
+    if (!node.outputs.some((name) => needed.has(name))) continue;
+    nodes.push(node);
+    for (const name of node.inputs) needed.add(name);
+  }
+  return nodes.reverse();
+}
+
+/** How often each value is read, so that its memory can go after the last time; wanted values stay. */
+function countUses(nodes: readonly Node[], wanted: readonly string[]): Map<string, number> {
+  const uses = new Map<string, number>();
+  for (const node of nodes) for (const name of node.inputs) uses.set(name, (uses.get(name) ?? 0) + 1);
+  for (const name of wanted) uses.set(name, Number.POSITIVE_INFINITY);
+  return uses;
+}

@@ -1,0 +1,37 @@
+import { binary } from './binary.ts';
+import { cast } from './cast.ts';
+import { convolution } from './conv.ts';
+import { creation } from './create.ts';
+import { summation } from './einsum.ts';
+import { indexing } from './gather.ts';
+import type { KernelTable } from './kernel.ts';
+import { matrix } from './matmul.ts';
+import { movement } from './move.ts';
+import { normalisation } from './normalise.ts';
+import { pools } from './pool.ts';
+import { quantisation } from './quantise.ts';
+import { reduction } from './reduce.ts';
+import { resampling } from './resize.ts';
+import { softmaxes } from './softmax.ts';
+import { unary } from './unary.ts';
+import { views } from './views.ts';
+
+/** Every operator that the reference interpreter computes, by its ONNX name. */
+export const KERNELS: KernelTable = {
+  ...binary,
+  ...cast,
+  ...convolution,
+  ...creation,
+  ...indexing,
+  ...matrix,
+  ...movement,
+  ...normalisation,
+  ...pools,
+  ...quantisation,
+  ...reduction,
+  ...resampling,
+  ...softmaxes,
+  ...summation,
+  ...unary,
+  ...views,
+};
