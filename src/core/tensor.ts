@@ -84,7 +84,8 @@ export function fromBytes(dtype: DType, bytes: Uint8Array): TensorData {
   if (bytes.byteLength % size !== 0) {
     throw new RangeError(`${bytes.byteLength} bytes are not a whole number of ${dtype} elements`);
   }
-  const aligned = bytes.byteOffset % size === 0 ? bytes : bytes.slice();
+  // A copy by the constructor: `slice` of a Buffer would be a view at the same offset.
+  const aligned = bytes.byteOffset % size === 0 ? bytes : new Uint8Array(bytes);
   return new ARRAYS[dtype](aligned.buffer, aligned.byteOffset, bytes.byteLength / size);
 }
 
