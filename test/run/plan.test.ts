@@ -21,7 +21,7 @@ const SUITE: Suite = {
   headline: ['latency'],
 };
 const GONE: Availability = { available: false, version: null, reason: 'no adapter', fix: 'install Vulkan' };
-const PROBES = new Map([
+const PROBES = new Map<string, Availability>([
   ['cpu', CPU],
   ['gpu', GONE],
 ]);

@@ -10,7 +10,7 @@ const never = (): never => {
   throw new Error('a plan runs nothing');
 };
 
-export const CPU: Availability = {
+export const CPU: Extract<Availability, { available: true }> = {
   available: true,
   version: '1.0',
   device: { kind: 'cpu', name: 'test CPU', driver: null, software: false },

@@ -1,0 +1,56 @@
+import type { Availability } from '../core/backend.ts';
+import { VersusError } from '../core/errors.ts';
+import type { ConfigAddress } from './protocol.ts';
+import { supervise } from './supervise.ts';
+
+/** A backend that takes longer to say whether it is there is not. */
+const PROBE_TIMEOUT_MS = 60_000;
+
+/**
+ * Asks backends whether they can run here, in a process apart: a driver that crashes or hangs while it is probed makes one
+ * backend unavailable and costs nothing else.
+ * @throws VersusError `infrastructure` when no worker can be started at all.
+ */
+export async function probeBackends(
+  config: ConfigAddress,
+  names: readonly string[],
+  options: { readonly signal?: AbortSignal | undefined; readonly timeoutMs?: number } = {},
+): Promise<Map<string, Availability>> {
+  const probes = new Map<string, Availability>();
+  let pending = [...new Set(names)];
+  while (pending.length > 0 && !options.signal?.aborted) {
+    let current: string | null = null;
+    const waiting = new Set(pending);
+    const ending = await supervise(
+      { kind: 'probe', config, backends: pending },
+      {
+        timeoutMs: options.timeoutMs ?? PROBE_TIMEOUT_MS,
+        signal: options.signal,
+        onMessage: (message) => {
+          if (message.type === 'stage') current = pending.find((n) => message.name.endsWith(` ${n}`)) ?? null;
+          if (message.type !== 'probed') return;
+          probes.set(message.backend, message.availability);
+          waiting.delete(message.backend);
+          current = null;
+        },
+      },
+    );
+    if (ending.status !== 'ok' && current === null && waiting.size === pending.length) {
+      if (ending.status === 'cancelled') break;
+      throw new VersusError('infrastructure', `a worker process could not start: ${ending.reason}`, {
+        next: 'Run versus doctor.',
+      });
+    }
+    if (current !== null) {
+      probes.set(current, {
+        available: false,
+        version: null,
+        reason: `the probe ended in ${ending.status}: ${ending.reason}`,
+        fix: null,
+      });
+      waiting.delete(current);
+    }
+    pending = [...waiting];
+  }
+  return probes;
+}

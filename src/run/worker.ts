@@ -1,0 +1,108 @@
+/** Entry of the worker process: one task, told and reported over the IPC channel (see protocol.ts). */
+import { reasonOf, VersusError } from '../core/errors.ts';
+import type { OpenJob, PlacedConfig } from './job.ts';
+import { checkPass, memoryPass, type Pass, peakPass, referencePass, speedPass } from './passes.ts';
+import type { FromWorker, Task, ToWorker, WorkerError } from './protocol.ts';
+import { peakSubject, type Subject, subjectOf } from './subject.ts';
+
+let open: OpenJob | null = null;
+let go = (): void => {};
+const allowed = new Promise<void>((resolve) => {
+  go = resolve;
+});
+
+process.on('message', (message: ToWorker) => {
+  if (message.type === 'task') void run(message.task);
+  else if (message.type === 'go') go();
+  else void leave();
+});
+// The parent is gone: nobody wants the result, and nobody would end us.
+process.on('disconnect', () => process.exit(1));
+
+function send(message: FromWorker): void {
+  process.send?.(message, undefined, undefined, () => {});
+}
+
+async function run(task: Task): Promise<void> {
+  try {
+    const place = await load(task);
+    send({ type: 'ready' });
+    await allowed;
+    if (task.kind === 'probe') await probe(task.backends, place);
+    else {
+      const { pass, subject } = workOf(task, place);
+      open = await pass(subject, place, {
+        stage: (name) => send({ type: 'stage', name }),
+        note: (text) => send({ type: 'note', text }),
+        found: (findings) => send({ type: 'found', findings }),
+        samples: (samples) => send({ type: 'samples', samples }),
+      });
+    }
+    send({ type: 'done' });
+  } catch (error) {
+    send({ type: 'error', error: portable(error) });
+  }
+}
+
+async function load(task: Task): Promise<PlacedConfig> {
+  const { loadConfig } = (await import(task.config.loader)) as {
+    loadConfig(path: string): Promise<PlacedConfig>;
+  };
+  return loadConfig(task.config.path);
+}
+
+function workOf(
+  task: Exclude<Task, { kind: 'probe' }>,
+  { config }: PlacedConfig,
+): { pass: Pass; subject: Subject } {
+  if (task.kind === 'peak') {
+    const subject = peakSubject(config, task.backend, task.precision);
+    if (!subject) throw new VersusError('usage', 'the config names no peak');
+    return { pass: peakPass(task.profile), subject };
+  }
+  const subject = subjectOf(config, task.case);
+  switch (task.case.pass) {
+    case 'reference':
+      return { pass: referencePass(task.reference), subject };
+    case 'check':
+      return { pass: checkPass(task.reference, task.score), subject };
+    case 'speed':
+      return { pass: speedPass(task.profile), subject };
+    case 'memory':
+      return { pass: memoryPass(task.profile), subject };
+  }
+}
+
+async function probe(names: readonly string[], { config }: PlacedConfig): Promise<void> {
+  for (const name of names) {
+    const backend = config.backends.find((candidate) => candidate.name === name);
+    if (!backend) continue;
+    send({ type: 'stage', name: `probing ${name}` });
+    const availability = await backend.probe().catch((error: unknown) => ({
+      available: false as const,
+      version: null,
+      reason: `the probe failed: ${reasonOf(error)}`,
+      fix: null,
+    }));
+    send({ type: 'probed', backend: name, availability });
+  }
+}
+
+/** Closes what is open and ends; native runtimes may keep the event loop alive for ever. */
+async function leave(): Promise<void> {
+  try {
+    await open?.activity.close();
+  } finally {
+    process.exit(0);
+  }
+}
+
+function portable(error: unknown): WorkerError {
+  const code = (error as { code?: unknown } | null)?.code;
+  return {
+    kind: error instanceof VersusError ? error.kind : null,
+    code: typeof code === 'string' ? code : null,
+    message: reasonOf(error),
+    where: error instanceof VersusError ? (error.where ?? null) : null,
+  };
+}
