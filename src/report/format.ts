@@ -85,13 +85,34 @@ export function pValue(p: number): string {
   return p < 0.001 ? 'p < 0.001' : `p = ${p < 0.1 ? p.toPrecision(2) : p.toFixed(2)}`;
 }
 
-/** `latency_p50` → `latency p50`. */
-export const metricLabel = (metric: string): string => metric.replaceAll('_', ' ');
+const SPELLING: Readonly<Record<string, string>> = {
+  cpu: 'CPU',
+  gflops: 'GFLOP/s',
+  gpu: 'GPU',
+  macs: 'MACs',
+  rss: 'RSS',
+  top1: 'top-1',
+  top5: 'top-5',
+  tpot: 'TPOT',
+  ttft: 'TTFT',
+};
+
+/** `peak_rss` → `peak RSS`, `ttft` → `TTFT`. */
+export const metricLabel = (metric: string): string =>
+  printable(metric)
+    .split(/[_ ]+/)
+    .map((word) => SPELLING[word] ?? word)
+    .join(' ');
+
+/** With a capital first letter, for headings. */
+export const capital = (text: string): string => text.charAt(0).toUpperCase() + text.slice(1);
 
 /** The metric and its unit for an axis or a column: `latency p50 [ms]`; a bare name where the unit says nothing more. */
 export function metricWithUnit(metric: string, unit: string): string {
-  if (isCount(unit)) return metricLabel(metric);
-  return `${metricLabel(metric)} [${isFraction(unit) ? '%' : unit}]`;
+  const label = metricLabel(metric);
+  return isCount(unit) || label.endsWith(unit)
+    ? label
+    : `${label} [${isFraction(unit) ? '%' : printable(unit)}]`;
 }
 
 export const plural = (n: number, one: string, many = `${one}s`): string =>

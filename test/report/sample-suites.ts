@@ -2,14 +2,14 @@ import type { Metric } from '../../src/core/workload.ts';
 import type { SampleArm, SampleSuite } from './sample.ts';
 
 const latency: Metric = {
-  name: 'latency_p50',
+  name: 'latency',
   unit: 'ms',
   better: 'lower',
   assume: 'nothing',
   of: 'duration',
 };
 const images: Metric = {
-  name: 'images_per_second',
+  name: 'throughput',
   unit: 'images/s',
   better: 'higher',
   assume: 'nothing',
@@ -18,7 +18,7 @@ const images: Metric = {
 const gflops: Metric = { name: 'gflops', unit: 'GFLOP/s', better: 'higher', assume: 'nothing', of: 'flops' };
 const top1: Metric = { name: 'top1', unit: 'share', better: 'higher', assume: 'exact', of: 'score' };
 const phase = (name: string): Metric => ({
-  name: `${name}_ms`,
+  name,
   unit: 'ms',
   better: 'lower',
   assume: 'nothing',
@@ -64,7 +64,7 @@ function classification(): SampleSuite {
     info: {
       name: 'classification',
       question: 'Is a convolutional network or a transformer the better image classifier on this machine?',
-      headline: ['latency_p50', 'images_per_second', 'top1', 'peak_rss'],
+      headline: ['latency', 'throughput', 'top1', 'peak_rss'],
       contrasts: [
         ['resnet-50', 'vit-b-16'],
         ['resnet-18', 'deit-s-16'],
@@ -97,7 +97,7 @@ function zeroShot(): SampleSuite {
     info: {
       name: 'zero-shot',
       question: 'What does zero-shot classification with CLIP cost, and how much of it can be cached?',
-      headline: ['latency_p50', 'difference_rss'],
+      headline: ['latency', 'difference_rss'],
       contrasts: [['cached prompts', 'uncached prompts']],
       metrics: { 'zero-shot': [latency, phase('vision'), phase('text'), phase('similarity')] },
     },
@@ -117,14 +117,14 @@ function textTasks(): SampleSuite {
     info: {
       name: 'text-tasks',
       question: 'What does a vision-language model cost on text alone, against its own language model?',
-      headline: ['ttft', 'decode_tokens_per_second', 'peak_rss'],
+      headline: ['ttft', 'decode_throughput', 'peak_rss'],
       contrasts: [['qwen2-0.5b', 'llava-qwen2-0.5b']],
       metrics: {
         generate: [
           { ...latency, name: 'ttft', phases: ['preprocess', 'vision', 'prefill'] },
           { ...latency, name: 'tpot', of: 'step', phases: ['decode'] },
-          { ...images, name: 'decode_tokens_per_second', unit: 'tokens/s', phases: ['decode'] },
-          ...['preprocess', 'vision', 'prefill', 'decode'].map(phase),
+          { ...images, name: 'decode_throughput', unit: 'tokens/s', phases: ['decode'] },
+          ...['preprocess', 'vision', 'prefill'].map(phase),
         ],
       },
     },
@@ -157,7 +157,7 @@ function hostile(): SampleSuite {
     info: {
       name: HOSTILE[1]!,
       question: `Does a name like ${HOSTILE[3]} do harm | anywhere?`,
-      headline: ['latency_p50'],
+      headline: ['latency'],
       contrasts: [[HOSTILE[0]!, HOSTILE[2]!]],
       metrics: { [HOSTILE[2]!]: [latency] },
     },

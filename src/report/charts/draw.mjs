@@ -1,0 +1,207 @@
+/**
+ * What Chart.js cannot say in plain data: looks, labels at bars and points, hatching, tooltips from the data. One plain
+ * JavaScript module, because PNG, SVG and the page run this same text; the page inlines it as it stands.
+ */
+
+const FONT = 'Inter, "DejaVu Sans", system-ui, sans-serif';
+
+/** Gives a Chart class our looks and registers the plugin that draws labels and hatching. */
+export function prepare(Chart, theme) {
+  const { defaults } = Chart;
+  Object.assign(defaults, { color: theme.muted, borderColor: theme.grid, animation: false });
+  Object.assign(defaults.font, { family: FONT, size: 13 });
+  const start = { align: 'start', position: 'top' };
+  Object.assign(defaults.plugins.title, start, {
+    color: theme.text,
+    font: { size: 18, weight: '600' },
+    padding: { top: 0, bottom: 4 },
+  });
+  Object.assign(defaults.plugins.subtitle, start, { font: { size: 13 }, padding: { top: 0, bottom: 12 } });
+  Object.assign(defaults.plugins.legend, start);
+  Object.assign(defaults.plugins.legend.labels, {
+    boxWidth: 12,
+    boxHeight: 12,
+    padding: 14,
+    color: theme.text,
+  });
+  Object.assign(defaults.plugins.tooltip, { padding: 10, boxPadding: 4, displayColors: false });
+  Object.assign(defaults.plugins.tooltip.callbacks, { title: tipTitle, label: tipLines });
+  defaults.scales.logarithmic.afterBuildTicks = thinLogTicks;
+  // Chart.js names 1, 2, 3, 5 of a decade only; batch sizes are others.
+  defaults.scales.logarithmic.ticks.callback = Chart.Ticks.formatters.numeric;
+  for (const name of ['barWithErrorBar', 'pointWithErrorBar']) {
+    const element = defaults.elements[name];
+    if (!element) continue;
+    Object.assign(element, { errorBarColor: theme.text, errorBarWhiskerColor: theme.text });
+    if (name.startsWith('point')) Object.assign(element, { errorBarWhiskerRatio: 0, errorBarWhiskerSize: 7 });
+  }
+  if (Chart.registry.plugins.items.versus) Chart.unregister(Chart.registry.plugins.items.versus);
+  Chart.register({
+    id: 'versus',
+    beforeDraw: paintSurface(theme),
+    afterDatasetsDraw: (chart) => annotate(chart, theme),
+  });
+}
+
+const tipTitle = (items) => items[0]?.raw?.tip?.[0] ?? items[0]?.label ?? '';
+const tipLines = (item) => item.raw?.tip?.slice(1) ?? item.formattedValue;
+
+/** 1, 2 and 5 of each decade where there are few decades, else the powers of ten. */
+function thinLogTicks(axis) {
+  const decades = Math.log10(axis.max / axis.min);
+  const digits = decades > 3 ? [1] : [1, 2, 5];
+  const ticks =
+    axis.options.values ?? axis.ticks.map(({ value }) => value).filter((v) => digits.includes(leading(v)));
+  if (ticks.length > 1) axis.ticks = ticks.map((value) => ({ value }));
+}
+const leading = (value) => Math.round(value / 10 ** Math.floor(Math.log10(value) + 1e-9));
+
+function paintSurface(theme) {
+  return ({ ctx, width, height }) => {
+    if (!theme.surface) return;
+    ctx.save();
+    ctx.fillStyle = theme.surface;
+    ctx.fillRect(0, 0, width, height);
+    ctx.restore();
+  };
+}
+
+function annotate(chart, theme) {
+  const { ctx } = chart;
+  ctx.save();
+  ctx.textBaseline = 'middle';
+  const taken = [];
+  for (const meta of chart.getSortedVisibleDatasetMetas()) {
+    const { data } = chart.data.datasets[meta.index];
+    const bars = meta.type.startsWith('bar');
+    meta.data.forEach((element, i) => {
+      const raw = data[i];
+      if (!raw || typeof raw !== 'object') return;
+      if (bars) annotateBar(chart, theme, element, raw);
+      else taken.push(around(element));
+    });
+  }
+  for (const meta of chart.getSortedVisibleDatasetMetas()) {
+    if (meta.type.startsWith('bar')) continue;
+    const { data } = chart.data.datasets[meta.index];
+    meta.data.forEach((element, i) => {
+      if (data[i]?.label) annotatePoint(chart, theme, element, data[i], taken);
+    });
+  }
+  for (const axis of Object.values(chart.scales)) {
+    if (axis.options.caption) caption(chart, theme, axis);
+  }
+  ctx.restore();
+}
+
+/** The name of a strip of a chart with several of them, at its upper left. */
+function caption({ ctx, chartArea }, theme, axis) {
+  ctx.font = `600 12px ${FONT}`;
+  ctx.textAlign = 'left';
+  outlined(ctx, theme, axis.options.caption, chartArea.left + 8, axis.top + 10, theme.text);
+}
+
+/** `raw.hatched` strikes the bar through, `raw.inside` stands in it where it fits, `raw.label` at its end. */
+function annotateBar(chart, theme, element, raw) {
+  const { ctx, chartArea } = chart;
+  const { x, y, base, height } = element.getProps(['x', 'y', 'base', 'height'], true);
+  const left = Math.max(chartArea.left, Math.min(x, base));
+  const right = Math.min(chartArea.right, Math.max(x, base));
+  if (raw.hatched && right > left)
+    hatch(ctx, theme, { left, top: y - height / 2, width: right - left, height });
+  ctx.font = `500 12px ${FONT}`;
+  if (raw.inside && ctx.measureText(raw.inside).width + 10 < right - left) {
+    ctx.fillStyle = inkOn(element.options.backgroundColor);
+    ctx.textAlign = 'center';
+    ctx.fillText(raw.inside, (left + right) / 2, y);
+  }
+  if (!raw.label) return;
+  const whisker = typeof raw.xMax === 'number' ? chart.scales.x.getPixelForValue(raw.xMax) : right;
+  const at =
+    Math.max(Number.isFinite(right) ? right : chartArea.left, Math.min(whisker, chartArea.right)) + 8;
+  const wide = ctx.measureText(raw.label).width;
+  const fits = at + wide <= chart.width - 8;
+  const from = fits ? at : chartArea.right - wide - 10;
+  if (!fits) {
+    ctx.fillStyle = theme.halo;
+    ctx.fillRect(from - 6, y - 9, wide + 12, 18);
+  }
+  ctx.fillStyle = raw.hatched || raw.muted ? theme.muted : theme.text;
+  ctx.textAlign = 'left';
+  ctx.fillText(raw.label, from, y);
+}
+
+function hatch(ctx, theme, { left, top, width, height }) {
+  ctx.save();
+  ctx.beginPath();
+  ctx.rect(left, top, width, height);
+  ctx.clip();
+  ctx.strokeStyle = theme.hatch;
+  ctx.lineWidth = 1;
+  ctx.beginPath();
+  for (let x = left - height; x < left + width; x += 7) {
+    ctx.moveTo(x, top + height);
+    ctx.lineTo(x + height, top);
+  }
+  ctx.stroke();
+  ctx.restore();
+}
+
+/** A point's name beside it: right, left, above or below, wherever nothing else stands; else it is left to the tooltip. */
+function annotatePoint(chart, theme, element, raw, taken) {
+  const { ctx, chartArea: area } = chart;
+  const { x, y } = element.getProps(['x', 'y'], true);
+  if (!Number.isFinite(x) || !Number.isFinite(y)) return;
+  ctx.font = `500 12px ${FONT}`;
+  const width = ctx.measureText(raw.label).width;
+  const places = [
+    { left: x + 10, top: y - 9 },
+    { left: x - 10 - width, top: y - 9 },
+    { left: x - width / 2, top: y - 28 },
+    { left: x - width / 2, top: y + 10 },
+    { left: x + 8, top: y - 26 },
+    { left: x + 8, top: y + 8 },
+  ].map((place) => ({ ...place, width, height: 18 }));
+  const place = places.find(
+    (box) =>
+      box.left >= area.left &&
+      box.left + width <= chart.width - 4 &&
+      box.top >= area.top - 14 &&
+      box.top + 18 <= area.bottom &&
+      !taken.some((other) => overlap(box, other)),
+  );
+  if (!place) return;
+  taken.push(place);
+  ctx.textAlign = 'left';
+  outlined(ctx, theme, raw.label, place.left, place.top + 9, raw.muted ? theme.muted : theme.text);
+}
+
+function outlined(ctx, theme, text, x, y, colour) {
+  ctx.lineWidth = 4;
+  ctx.lineJoin = 'round';
+  ctx.strokeStyle = theme.halo;
+  ctx.strokeText(text, x, y);
+  ctx.fillStyle = colour;
+  ctx.fillText(text, x, y);
+}
+
+function around(element) {
+  const { x, y } = element.getProps(['x', 'y'], true);
+  return { left: x - 6, top: y - 6, width: 12, height: 12 };
+}
+
+const overlap = (a, b) =>
+  a.left < b.left + b.width &&
+  b.left < a.left + a.width &&
+  a.top < b.top + b.height &&
+  b.top < a.top + a.height;
+
+/** Black or white, whichever reads better on a `#rrggbb` colour (relative luminance of WCAG 2). */
+function inkOn(colour) {
+  const channels = /^#(..)(..)(..)/.exec(colour)?.slice(1) ?? ['ff', 'ff', 'ff'];
+  const [r, g, b] = channels.map((hex) => {
+    const c = Number.parseInt(hex, 16) / 255;
+    return c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4;
+  });
+  return 0.2126 * r + 0.7152 * g + 0.0722 * b > 0.3 ? '#111111' : '#ffffff';
+}

@@ -1,0 +1,55 @@
+import type { ReportInput } from '../../core/report.ts';
+import { slug, uniqueNames } from '../format.ts';
+import { headline, type SuiteView, suiteViews } from '../view.ts';
+import { barCharts } from './bars.ts';
+import type { Chart, Draft } from './chart.ts';
+import { coldCharts } from './cold.ts';
+import { memoryCharts, STACKED_MEMORY } from './memory.ts';
+import { paretoCharts } from './pareto.ts';
+import { phaseCharts } from './phases.ts';
+import { scalingCharts } from './scaling.ts';
+import { stripCharts } from './strip.ts';
+
+/** More than this would take seconds to draw, and nobody would look at them. */
+const MOST_CHARTS = 24;
+
+export interface ChartSet {
+  readonly charts: readonly Chart[];
+  /** How many charts were left out because there are too many. */
+  readonly leftOut: number;
+}
+
+const made = new WeakMap<ReportInput, ChartSet>();
+
+/** Every chart of a report, by suite, the most telling first. All formats show the same ones. */
+export function chartsOf(input: ReportInput): ChartSet {
+  const known = made.get(input);
+  if (known) return known;
+  const name = uniqueNames();
+  const all: Chart[] = suiteViews(input).flatMap((view) =>
+    drafts(view)
+      .sort((a, b) => a.rank - b.rank)
+      .map(({ name: own, ...rest }) => ({
+        ...rest,
+        suite: view.info.name,
+        file: name(slug(view.info.name, own)),
+      })),
+  );
+  const kept = new Set([...all].sort((a, b) => a.rank - b.rank).slice(0, MOST_CHARTS));
+  const set = { charts: all.filter((chart) => kept.has(chart)), leftOut: all.length - kept.size };
+  made.set(input, set);
+  return set;
+}
+
+function drafts(view: SuiteView): Draft[] {
+  const bars = headline(view).filter((metric) => !STACKED_MEMORY.has(metric));
+  return [
+    ...bars.flatMap((metric, i) => barCharts(view, metric, i === 0 ? 0 : 3 + i / 100)),
+    ...paretoCharts(view),
+    ...phaseCharts(view),
+    ...memoryCharts(view),
+    ...scalingCharts(view),
+    ...stripCharts(view),
+    ...coldCharts(view),
+  ];
+}
