@@ -21,9 +21,7 @@ export async function writeSafetensors(
   );
   const temporary = `${path}.${process.pid}-${randomBytes(4).toString('hex')}.tmp`;
   try {
-    await streamSafetensors(temporary, plan, async function* (entry) {
-      yield toBytes(tensors[entry.name]!.data);
-    });
+    await streamSafetensors(temporary, plan, ({ name }) => [toBytes(tensors[name]!.data)]);
     await rename(temporary, path);
   } catch (error) {
     await rm(temporary, { force: true });
@@ -39,7 +37,7 @@ export async function writeSafetensors(
 export async function streamSafetensors(
   path: string,
   plan: Layout,
-  chunksOf: (entry: TensorEntry) => AsyncIterable<Uint8Array>,
+  chunksOf: (entry: TensorEntry) => AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
   progress?: (bytesDone: number) => void,
 ): Promise<void> {
   const handle = await open(path, 'wx');

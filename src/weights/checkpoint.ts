@@ -1,0 +1,184 @@
+import { createHash } from 'node:crypto';
+import { resolve } from 'node:path';
+import { VersusError } from '../core/errors.ts';
+import type { Param } from '../core/graph.ts';
+import type { WeightSource, WeightSpec } from '../core/model.ts';
+import { bytesPerElement } from '../core/tensor.ts';
+import { matchNames, TIED_EMBEDDING, TIED_HEAD } from './checkpoint-names.ts';
+import { convert, convertible } from './convert.ts';
+import { hashFile } from './file-hash.ts';
+import { ignorableTensor } from './ignorable.ts';
+import { CHUNK_BYTES, openSafetensors, type SafetensorsFile } from './safetensors.ts';
+
+export interface CheckpointOptions {
+  /** `ignore` accepts a checkpoint of which the model uses only a part, e.g. one tower of CLIP. */
+  readonly unexpected?: 'refuse' | 'ignore';
+}
+
+/**
+ * The weights of a real checkpoint: a `.safetensors` file, a `*.safetensors.index.json`, or a folder in the Hugging Face
+ * layout. Tensors carry the reference implementation's names, give or take a usual prefix (see `matchNames`); fp32, fp16,
+ * bf16 and fp64 are converted to each parameter's type while they stream; an output projection that the file leaves out
+ * because it is tied to the input embedding is read from there.
+ * @throws VersusError `input` (when opened): every missing, unexpected or unfit tensor in one message.
+ */
+export function safetensors(path: string, options: CheckpointOptions = {}): WeightSpec {
+  const label = `safetensors(${path})`;
+  return {
+    label,
+    open: async (params, { cacheDir } = {}) => {
+      const file = await openSafetensors(resolve(path));
+      try {
+        const names = await match(file, params, options);
+        const hashes: string[] = [];
+        for (const part of file.files) hashes.push(await hashFile(part, cacheDir));
+        const id =
+          hashes.length === 1 ? hashes[0]! : createHash('sha256').update(hashes.join('\n')).digest('hex');
+        return source(file, names, `sha256:${id}`, label);
+      } catch (error) {
+        await file.close();
+        throw error;
+      }
+    },
+  };
+}
+
+function source(
+  file: SafetensorsFile,
+  names: ReadonlyMap<string, string>,
+  id: string,
+  label: string,
+): WeightSource {
+  return {
+    id,
+    label,
+    trained: true,
+    read: (param, into) => {
+      const name = names.get(param.name);
+      if (name === undefined) {
+        throw new VersusError('input', `the checkpoint was not opened for ${JSON.stringify(param.name)}`, {
+          where: file.path,
+        });
+      }
+      return readAs(file, name, param, into);
+    },
+    close: () => file.close(),
+  };
+}
+
+async function* readAs(
+  file: SafetensorsFile,
+  name: string,
+  param: Param,
+  into?: Uint8Array,
+): AsyncGenerator<Uint8Array, void> {
+  const { dtype } = file.info(name)!;
+  if (dtype === param.dtype) {
+    yield* file.stream(name, CHUNK_BYTES, into);
+    return;
+  }
+  const room = into ? Math.floor(into.byteLength / bytesPerElement(param.dtype)) : Number.POSITIVE_INFINITY;
+  const raw = new Uint8Array(Math.min(CHUNK_BYTES, room * bytesPerElement(dtype)));
+  for await (const chunk of file.stream(name, raw.byteLength, raw)) {
+    yield convert(dtype, param.dtype, chunk, into);
+  }
+}
+
+/** Parameter name → tensor name for every parameter, or one error that says all that is wrong. */
+async function match(
+  file: SafetensorsFile,
+  params: readonly Param[],
+  options: CheckpointOptions,
+): Promise<ReadonlyMap<string, string>> {
+  const found = matchNames(
+    params.map((p) => p.name),
+    (name) => file.info(name) !== undefined,
+  );
+  const names = new Map(found.names);
+  const missing: string[] = [];
+  const unfit: string[] = [];
+  for (const param of params) {
+    const name = names.get(param.name) ?? tiedEmbedding(file, param);
+    const info = name === undefined ? undefined : file.info(name);
+    if (name === undefined || !info) {
+      missing.push(`${param.name} [${param.shape}]`);
+      continue;
+    }
+    names.set(param.name, name);
+    if (info.shape.length !== param.shape.length || info.shape.some((d, i) => d !== param.shape[i])) {
+      unfit.push(`${param.name}: the model has [${param.shape}], the file [${info.shape}]`);
+    } else if (!convertible(info.dtype, param.dtype)) {
+      unfit.push(`${param.name}: the model has ${param.dtype}, the file ${info.dtype}`);
+    }
+  }
+  const used = new Set(names.values());
+  const unexpected: string[] = [];
+  for (const name of file.names) {
+    if (used.has(name) || ignorableTensor(name) || (await repeatsEmbedding(file, name, used))) continue;
+    unexpected.push(`${name} [${file.info(name)!.shape}]`);
+  }
+  const strict = options.unexpected !== 'ignore';
+  if (missing.length > 0 || unfit.length > 0 || (strict && unexpected.length > 0)) {
+    throw misfit(file, { missing, unexpected: strict ? unexpected : [], unfit }, found.label, params.length);
+  }
+  return names;
+}
+
+/** Transformers drops a tied head when it saves: the embedding of the same shape stands for it. */
+function tiedEmbedding(file: SafetensorsFile, param: Param): string | undefined {
+  if (!TIED_HEAD.test(param.name)) return undefined;
+  return file.names.find(
+    (n) => TIED_EMBEDDING.test(n) && String(file.info(n)!.shape) === String(param.shape),
+  );
+}
+
+/** A head that the model ties and the file still holds is fine when it holds the same numbers. */
+async function repeatsEmbedding(
+  file: SafetensorsFile,
+  name: string,
+  used: ReadonlySet<string>,
+): Promise<boolean> {
+  const head = file.info(name)!;
+  if (!TIED_HEAD.test(name)) return false;
+  for (const other of used) {
+    const embedding = file.info(other)!;
+    if (!TIED_EMBEDDING.test(other) || embedding.bytes !== head.bytes || embedding.dtype !== head.dtype)
+      continue;
+    if (String(embedding.shape) === String(head.shape) && (await equalBytes(file, name, other))) return true;
+  }
+  return false;
+}
+
+async function equalBytes(file: SafetensorsFile, a: string, b: string): Promise<boolean> {
+  const other = file.stream(b, CHUNK_BYTES, new Uint8Array(CHUNK_BYTES))[Symbol.asyncIterator]();
+  for await (const chunk of file.stream(a, CHUNK_BYTES, new Uint8Array(CHUNK_BYTES))) {
+    const twin = await other.next();
+    if (twin.done || !Buffer.from(chunk.buffer, chunk.byteOffset, chunk.length).equals(twin.value))
+      return false;
+  }
+  return true;
+}
+
+function misfit(
+  file: SafetensorsFile,
+  problems: Readonly<Record<'missing' | 'unexpected' | 'unfit', readonly string[]>>,
+  spelling: string,
+  total: number,
+): VersusError {
+  const LISTED = 8;
+  const parts = Object.entries(problems)
+    .filter(([, list]) => list.length > 0)
+    .map(([kind, list]) => {
+      const rest = list.length > LISTED ? `; and ${list.length - LISTED} more` : '';
+      return `${list.length} ${kind} (${list.slice(0, LISTED).join('; ')}${rest})`;
+    });
+  const how = spelling === '' ? '' : `, names ${spelling}`;
+  return new VersusError(
+    'input',
+    `the checkpoint doesn't fit the model's ${total} tensors${how}: ${parts.join(', ')}`,
+    {
+      where: file.path,
+      next: "bring the checkpoint of this architecture and size; { unexpected: 'ignore' } accepts tensors that the model has no use for",
+    },
+  );
+}
