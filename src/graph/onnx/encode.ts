@@ -1,0 +1,206 @@
+import { BinaryWriter, WireType } from '@bufbuild/protobuf/wire';
+import { reasonOf, VersusError } from '../../core/errors.ts';
+import type { Attribute, Graph, Node, Param, ValueInfo } from '../../core/graph.ts';
+import { bytesPerElement, elementCount } from '../../core/tensor.ts';
+import { codeOf } from '../dtypes.ts';
+import { operatorOf } from '../ops/index.ts';
+import { UNKNOWN_RANK } from './decode-graph.ts';
+import { AttributeType } from './decode-node.ts';
+import { encodeTensor } from './tensor.ts';
+
+/** Parameters whose data lie in another file in the model's folder, e.g. `weights.safetensors`. */
+export interface ExternalData {
+  /** File name relative to the model's folder. */
+  readonly location: string;
+  /** Byte offset of each such parameter; its length follows from dtype and shape. Others are written inline. */
+  readonly offsets: ReadonlyMap<string, number> | Readonly<Record<string, number>>;
+}
+
+export interface EncodeOptions {
+  readonly external?: ExternalData;
+  /** Free-form properties of the file (metadata_props). */
+  readonly metadata?: Readonly<Record<string, string>>;
+}
+
+/** Protobuf messages end here; onnxruntime refuses more. */
+const MAX_BYTES = 2 ** 31 - 1;
+const LEN = WireType.LengthDelimited;
+
+/**
+ * Writes a graph as an ONNX model. Floats among the attributes are those that the node names (`floats`), the operator
+ * table declares, or whose value is not whole.
+ *
+ * @throws VersusError `input` when a parameter has neither data nor an external place, or the file would pass 2 GiB
+ */
+export function encodeOnnx(graph: Graph, options: EncodeOptions = {}): Uint8Array {
+  const offsets = new Map(
+    options.external?.offsets instanceof Map
+      ? options.external.offsets
+      : Object.entries(options.external?.offsets ?? {}),
+  );
+  const inline = graph.params.reduce((n, p) => n + (offsets.has(p.name) ? 0 : (p.data?.byteLength ?? 0)), 0);
+  if (inline > MAX_BYTES - 2 ** 24) {
+    throw new VersusError('input', `${inline} bytes of weights don't fit into one ONNX file`, {
+      where: `graph ${graph.name}`,
+      next: 'Write the weights as external data.',
+    });
+  }
+  const w = new BinaryWriter();
+  // IR version 8 goes with opset 15 to 18, 9 with 19 and 20, 10 from 21 (onnx/docs/Versioning.md); older files gain nothing from less.
+  const version = graph.opset[''] ?? 1;
+  w.tag(1, WireType.Varint).int64(version >= 21 ? 10 : version >= 19 ? 9 : 8);
+  w.tag(2, LEN).string('versus');
+  w.tag(7, LEN).fork();
+  try {
+    encodeGraph(w, graph, { location: options.external?.location ?? '', offsets });
+  } catch (error) {
+    if (error instanceof VersusError) throw error;
+    throw new VersusError('input', `it can't be written as ONNX: ${reasonOf(error)}`, {
+      where: `graph ${graph.name}`,
+      cause: error,
+    });
+  }
+  w.join();
+  for (const [domain, v] of Object.entries(graph.opset)) {
+    w.tag(8, LEN).fork();
+    w.tag(1, LEN).string(domain);
+    w.tag(2, WireType.Varint).int64(v);
+    w.join();
+  }
+  for (const [key, value] of Object.entries(options.metadata ?? {})) {
+    w.tag(14, LEN).fork();
+    w.tag(1, LEN).string(key);
+    w.tag(2, LEN).string(value);
+    w.join();
+  }
+  return w.finish();
+}
+
+interface Place {
+  readonly location: string;
+  readonly offsets: ReadonlyMap<string, number>;
+}
+
+function encodeGraph(w: BinaryWriter, graph: Graph, place: Place): void {
+  for (const node of graph.nodes) {
+    w.tag(1, LEN).fork();
+    encodeNode(w, node);
+    w.join();
+  }
+  w.tag(2, LEN).string(graph.name);
+  for (const param of graph.params) {
+    w.tag(5, LEN).fork();
+    encodeParam(w, param, place);
+    w.join();
+  }
+  for (const info of graph.inputs) encodeValue(w, 11, info);
+  for (const info of graph.outputs) encodeValue(w, 12, info);
+  // A runtime infers the types behind operators of the table by itself; those behind others it can't.
+  for (const node of graph.nodes) {
+    if (operatorOf(node) || !graph.values) continue;
+    for (const o of node.outputs) {
+      const info = Object.hasOwn(graph.values, o) ? graph.values[o] : undefined;
+      if (info && !graph.outputs.some((out) => out.name === o)) encodeValue(w, 13, info);
+    }
+  }
+}
+
+function encodeParam(w: BinaryWriter, param: Param, place: Place): void {
+  const offset = place.offsets.get(param.name);
+  if (offset !== undefined) {
+    const length = elementCount(param.shape) * bytesPerElement(param.dtype);
+    encodeTensor(w, param, { location: place.location, offset, length });
+    return;
+  }
+  if (!param.data) {
+    throw new VersusError('input', `parameter ${param.name} has no data`, {
+      next: 'Give its place in an external file, or its data.',
+    });
+  }
+  encodeTensor(w, param, param.data);
+}
+
+function encodeValue(w: BinaryWriter, field: number, { name, dtype, shape }: ValueInfo): void {
+  w.tag(field, LEN).fork();
+  w.tag(1, LEN).string(name);
+  w.tag(2, LEN).fork();
+  w.tag(1, LEN).fork();
+  w.tag(1, WireType.Varint).int32(codeOf(dtype));
+  if (shape[0] !== UNKNOWN_RANK) {
+    w.tag(2, LEN).fork();
+    for (const d of shape) {
+      w.tag(1, LEN).fork();
+      if (typeof d === 'number') w.tag(1, WireType.Varint).int64(d);
+      else if (!d.startsWith('?')) w.tag(2, LEN).string(d);
+      w.join();
+    }
+    w.join();
+  }
+  w.join().join().join();
+}
+
+function encodeNode(w: BinaryWriter, node: Node): void {
+  for (const input of node.inputs) w.tag(1, LEN).string(input);
+  for (const output of node.outputs) w.tag(2, LEN).string(output);
+  w.tag(3, LEN).string(node.name);
+  w.tag(4, LEN).string(node.op);
+  const declared = operatorOf(node)?.floats;
+  for (const [name, value] of Object.entries(node.attrs)) {
+    w.tag(5, LEN).fork();
+    w.tag(1, LEN).string(name);
+    encodeAttribute(w, value, Boolean(node.floats?.includes(name) || declared?.includes(name)));
+    w.join();
+  }
+  if (node.domain) w.tag(7, LEN).string(node.domain);
+}
+
+function encodeAttribute(w: BinaryWriter, value: Attribute, isFloat: boolean): void {
+  let type: number;
+  if (typeof value === 'string') {
+    w.tag(4, LEN).string(value);
+    type = AttributeType.STRING;
+  } else if (typeof value === 'bigint') {
+    w.tag(3, WireType.Varint).int64(value);
+    type = AttributeType.INT;
+  } else if (typeof value === 'number') {
+    const whole = !isFloat && Number.isInteger(value);
+    if (whole) w.tag(3, WireType.Varint).int64(clampInt64(value));
+    else w.tag(2, WireType.Bit32).float(value);
+    type = whole ? AttributeType.INT : AttributeType.FLOAT;
+  } else if ('kind' in value) {
+    w.tag(value.kind === 'tensor' ? 5 : 6, LEN).fork();
+    if (value.kind === 'tensor') encodeTensor(w, value, value.data);
+    else encodeGraph(w, value.graph, { location: '', offsets: new Map() });
+    w.join();
+    type = value.kind === 'tensor' ? AttributeType.TENSOR : AttributeType.GRAPH;
+  } else {
+    type = encodeList(w, value, isFloat);
+  }
+  w.tag(20, WireType.Varint).int32(type);
+}
+
+function encodeList(
+  w: BinaryWriter,
+  values: readonly number[] | readonly string[],
+  isFloat: boolean,
+): number {
+  if (typeof values[0] === 'string') {
+    for (const v of values as readonly string[]) w.tag(9, LEN).string(v);
+    return AttributeType.STRINGS;
+  }
+  const numbers = values as readonly number[];
+  const whole = !isFloat && numbers.every((v) => Number.isInteger(v));
+  for (const v of numbers) {
+    if (whole) w.tag(8, WireType.Varint).int64(clampInt64(v));
+    else w.tag(7, WireType.Bit32).float(v);
+  }
+  return whole ? AttributeType.INTS : AttributeType.FLOATS;
+}
+
+/** ±2^63 stands for the ends of the int64 range, which a number can't hold exactly. */
+function clampInt64(value: number): bigint {
+  return BigInt.asIntN(
+    64,
+    value >= 2 ** 63 ? 2n ** 63n - 1n : value < -(2 ** 63) ? -(2n ** 63n) : BigInt(value),
+  );
+}
