@@ -154,6 +154,6 @@ const timing = (
 export const languageMetrics = (before: readonly string[] = []): readonly Metric[] => [
   timing('ttft', 'ms', 'lower', 'duration', [...before, 'prefill']),
   timing('tpot', 'ms', 'lower', 'step', ['decode']),
-  timing('prefill_throughput', 'tokens/s', 'higher', 'rate', ['prefill']),
-  timing('decode_throughput', 'tokens/s', 'higher', 'rate', ['decode']),
+  timing('prefill_rate', 'tokens/s', 'higher', 'rate', ['prefill']),
+  timing('decode_rate', 'tokens/s', 'higher', 'rate', ['decode']),
 ];

@@ -1,3 +1,4 @@
+import type { Config } from '../core/config.ts';
 import type { ModelDef } from '../core/model.ts';
 import type { Tensors } from '../core/tensor.ts';
 import type { Workload } from '../core/workload.ts';
@@ -33,8 +34,8 @@ export const matmulPeak: ModelDef<PeakConfig> = {
 };
 
 /** Runs a one-input graph as it is and states GFLOP/s. Batch plays no part: the product's size is the model's. */
-export const peak: Workload<Readonly<Record<string, never>>> = {
-  name: 'peak',
+export const product: Workload<Readonly<Record<string, never>>> = {
+  name: 'product',
   metrics: [{ name: 'gflops', unit: 'GFLOP/s', better: 'higher', assume: 'nothing', of: 'flops' }],
 
   macs: (_params, _batch, model) => graphMacs(model, 'model', () => model.dims ?? {}),
@@ -54,3 +55,9 @@ export const peak: Workload<Readonly<Record<string, never>>> = {
     };
   },
 };
+
+/** For `peak` of a config: what every backend is asked first, so that suites can state shares of it. */
+export const peak = {
+  model: matmulPeak,
+  use: { workload: product, params: {}, batches: [{ size: 1 }] },
+} satisfies Config['peak'];
