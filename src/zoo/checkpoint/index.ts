@@ -1,0 +1,65 @@
+import { VersusError } from '../../core/errors.ts';
+import type { ModelDef } from '../../core/model.ts';
+import { transformersClip } from './clip.ts';
+import { timmVit, torchvisionResNet, torchvisionVit, transformersResNet, transformersVit } from './images.ts';
+import { transformersDecoder, transformersLlava } from './language.ts';
+
+export interface CheckpointOptions {
+  /** Intermediate results as further outputs, by the names that references use. */
+  readonly taps?: boolean;
+  /** Of a language model; the last position's when left out. */
+  readonly logits?: 'all' | 'last';
+  /** Height and width of the images, for architectures whose config doesn't say. */
+  readonly image?: readonly [height: number, width: number];
+}
+
+type Reader = (config: unknown, names: ReadonlySet<string>, options: CheckpointOptions) => ModelDef;
+
+/** By `model_type`, as transformers writes it. */
+const TRANSFORMERS: Readonly<Record<string, Reader>> = {
+  resnet: (c, _, o) => transformersResNet(c, o) as ModelDef,
+  vit: (c, names, o) => transformersVit('vit', c, names, o) as ModelDef,
+  deit: (c, names, o) => transformersVit('deit', c, names, o) as ModelDef,
+  clip: (c, _, o) => transformersClip(c, o) as ModelDef,
+  llama: (c, _, o) => transformersDecoder('llama', c, o) as ModelDef,
+  qwen2: (c, _, o) => transformersDecoder('qwen2', c, o) as ModelDef,
+  llava: (c, _, o) => transformersLlava(c, o) as ModelDef,
+};
+
+/** By `architecture`, for torchvision and timm, which have no config file of their own. */
+const ARCHITECTURES: Readonly<Record<string, Reader>> = {
+  resnet_basic: (c, _, o) => torchvisionResNet(c, o) as ModelDef,
+  resnet_bottleneck: (c, _, o) => torchvisionResNet(c, o) as ModelDef,
+  vit: (c, _, o) => torchvisionVit(c, o) as ModelDef,
+  vit_clip_timm: (c, _, o) => timmVit(c, o) as ModelDef,
+};
+
+/**
+ * The model that a checkpoint's config.json describes, with the defaults of the library that wrote it.
+ * @param tensorNames of the checkpoint: they decide what a config leaves open, such as which heads there are
+ * @throws VersusError `unsupported` for an architecture or option that the zoo lacks, `input` for a wrong or impossible
+ * value; both name the field
+ */
+export function fromCheckpointConfig(
+  config: unknown,
+  tensorNames: readonly string[],
+  options: CheckpointOptions = {},
+): { readonly model: ModelDef } {
+  if (typeof config !== 'object' || config === null || Array.isArray(config)) {
+    throw new VersusError('input', 'the configuration is not a JSON object', { where: 'config.json' });
+  }
+  const { model_type: type, architecture } = config as { model_type?: unknown; architecture?: unknown };
+  const [table, key] =
+    typeof type === 'string' ? [TRANSFORMERS, type] : [ARCHITECTURES, String(architecture)];
+  const reader = Object.hasOwn(table, key) ? table[key] : undefined;
+  if (!reader) {
+    const what = type === undefined && architecture === undefined ? 'no model_type and no architecture' : key;
+    throw new VersusError('unsupported', `config.json describes ${what}, which the zoo doesn't know`, {
+      where: `config.json, field ${typeof type === 'string' ? 'model_type' : 'architecture'}`,
+      next:
+        `understood: model_type ${Object.keys(TRANSFORMERS).join(', ')}; ` +
+        `architecture ${Object.keys(ARCHITECTURES).join(', ')}; or bring the model as an ONNX file`,
+    });
+  }
+  return { model: reader(config, new Set(tensorNames), options) };
+}

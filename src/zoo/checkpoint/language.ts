@@ -1,0 +1,174 @@
+import * as z from 'zod';
+import type { ModelDef } from '../../core/model.ts';
+import { buildDecoder, type DecoderConfig } from '../decoder.ts';
+import { buildLlava, type LlavaConfig } from '../llava.ts';
+import { clipVision } from './clip.ts';
+import { activation, depth, positive, readConfig, size, unsupported } from './fields.ts';
+import type { CheckpointOptions } from './index.ts';
+
+/* LlamaConfig, Qwen2Config and LlavaConfig of transformers 4.45.2. */
+
+const ropeScaling = z
+  .looseObject({ type: z.string().optional(), rope_type: z.string().optional(), factor: z.unknown() })
+  .nullish();
+
+const llamaSchema = z.looseObject({
+  vocab_size: size.default(32000),
+  hidden_size: size.default(4096),
+  intermediate_size: size.default(11008),
+  num_hidden_layers: depth.default(32),
+  num_attention_heads: size.default(32),
+  num_key_value_heads: size.nullish(),
+  head_dim: size.nullish(),
+  hidden_act: activation.default('silu'),
+  max_position_embeddings: size.default(2048),
+  rms_norm_eps: positive.default(1e-6),
+  rope_theta: positive.default(10000),
+  rope_scaling: ropeScaling,
+  attention_bias: z.boolean().default(false),
+  mlp_bias: z.boolean().default(false),
+  tie_word_embeddings: z.boolean().default(false),
+});
+
+const qwen2Schema = z.looseObject({
+  vocab_size: size.default(151936),
+  hidden_size: size.default(4096),
+  intermediate_size: size.default(22016),
+  num_hidden_layers: depth.default(32),
+  num_attention_heads: size.default(32),
+  num_key_value_heads: size.nullable().default(32),
+  hidden_act: activation.default('silu'),
+  max_position_embeddings: size.default(32768),
+  rms_norm_eps: positive.default(1e-6),
+  rope_theta: positive.default(10000),
+  rope_scaling: ropeScaling,
+  tie_word_embeddings: z.boolean().default(false),
+  use_sliding_window: z.boolean().default(false),
+  sliding_window: size.nullable().default(4096),
+  max_window_layers: z.int().min(0).default(28),
+});
+
+/** The decoder of a language model's config. */
+function decoderOf(type: string, config: unknown, where: string): Omit<DecoderConfig, 'logits'> {
+  if (type === 'llama') return llama(config, where);
+  if (type === 'qwen2') return qwen2(config, where);
+  throw unsupported('text_config.model_type', type, 'llama, qwen2');
+}
+
+function llama(config: unknown, where: string): Omit<DecoderConfig, 'logits'> {
+  const c = readConfig(llamaSchema, config, where);
+  const kvHeads = c.num_key_value_heads ?? c.num_attention_heads;
+  return {
+    ...common(c, kvHeads, c.head_dim ?? null, where),
+    ...{ qkvBias: c.attention_bias, outputBias: c.attention_bias, mlpBias: c.mlp_bias },
+  };
+}
+
+function qwen2(config: unknown, where: string): Omit<DecoderConfig, 'logits'> {
+  const c = readConfig(qwen2Schema, config, where);
+  const windowed =
+    c.use_sliding_window && c.sliding_window !== null && c.max_window_layers < c.num_hidden_layers;
+  if (windowed && c.sliding_window! < c.max_position_embeddings) {
+    throw unsupported(
+      'use_sliding_window',
+      true,
+      'attention over the whole sequence (use_sliding_window false)',
+    );
+  }
+  const kvHeads = c.num_key_value_heads ?? c.num_attention_heads;
+  return { ...common(c, kvHeads, null, where), qkvBias: true, outputBias: false, mlpBias: false };
+}
+
+type Common = z.infer<typeof llamaSchema> | z.infer<typeof qwen2Schema>;
+
+function common(c: Common, kvHeads: number, headWidth: number | null, where: string) {
+  const { hidden_size: width, num_attention_heads: heads } = c;
+  const divides = (field: string, divisor: number, of: string, dividend: number) =>
+    readConfig(
+      z.looseObject({ [field]: z.literal(true, { error: `${divisor} must divide ${of} (${dividend})` }) }),
+      { [field]: dividend % divisor === 0 },
+      where,
+    );
+  if (headWidth === null) divides('num_attention_heads', heads, 'hidden_size', width);
+  divides('num_key_value_heads', kvHeads, 'num_attention_heads', heads);
+  return {
+    ...{ vocabulary: c.vocab_size, width, depth: c.num_hidden_layers, heads, kvHeads },
+    ...{ headWidth: headWidth ?? width / heads, mlpWidth: c.intermediate_size, eps: c.rms_norm_eps },
+    ...{ activation: c.hidden_act, context: c.max_position_embeddings, tied: c.tie_word_embeddings },
+    rotary: { theta: c.rope_theta, factor: scalingFactor(c.rope_scaling, where) },
+  };
+}
+
+/** The older key `type` wins over `rope_type`, as in LlamaConfig. */
+function scalingFactor(scaling: z.infer<typeof ropeScaling>, where: string): number {
+  const kind = scaling?.type ?? scaling?.rope_type ?? 'default';
+  if (kind === 'default') return 1;
+  if (kind !== 'linear') throw unsupported('rope_scaling.rope_type', kind, 'default, linear');
+  return readConfig(
+    z.looseObject({ rope_scaling: z.looseObject({ factor: positive }) }),
+    { rope_scaling: scaling },
+    where,
+  ).rope_scaling.factor;
+}
+
+/** LlamaForCausalLM and Qwen2ForCausalLM. */
+export function transformersDecoder(
+  family: 'llama' | 'qwen2',
+  config: unknown,
+  options: CheckpointOptions,
+): ModelDef<DecoderConfig> {
+  return {
+    ...{ name: family, family, task: 'generate', build: buildDecoder },
+    config: { ...decoderOf(family, config, family), logits: options.logits ?? 'last' },
+  };
+}
+
+const LLAVA_TOWER = {
+  ...{ intermediate_size: 4096, hidden_size: 1024, patch_size: 14, image_size: 336 },
+  ...{ num_hidden_layers: 24, num_attention_heads: 16 },
+};
+
+const part = z.looseObject({ model_type: z.string().optional() }).nullish();
+const llavaSchema = z.looseObject({
+  vision_config: part,
+  text_config: part,
+  image_token_index: z.int().min(0).default(32000),
+  projector_hidden_act: activation.default('gelu'),
+  vision_feature_select_strategy: z.enum(['default', 'full']).default('default'),
+  vision_feature_layer: z.int().default(-2),
+});
+
+/** LlavaForConditionalGeneration with CLIP's tower. */
+export function transformersLlava(config: unknown, options: CheckpointOptions): ModelDef<LlavaConfig> {
+  const c = readConfig(llavaSchema, config, 'llava');
+  const tower = c.vision_config?.model_type ?? 'clip_vision_model';
+  if (tower !== 'clip_vision_model')
+    throw unsupported('vision_config.model_type', tower, 'clip_vision_model');
+  const vision = clipVision(c.vision_config ?? LLAVA_TOWER, 'llava, vision_config');
+  readConfig(
+    z.looseObject({
+      vision_feature_layer: z
+        .int()
+        .min(-vision.depth - 1)
+        .max(vision.depth),
+    }),
+    c,
+    'llava',
+  );
+  const text = decoderOf(c.text_config?.model_type ?? 'llama', c.text_config ?? {}, 'llava, text_config');
+  return {
+    ...{ name: 'llava', family: 'llava', task: 'generate', build: buildLlava },
+    config: {
+      ...{
+        vision,
+        text: { ...text, logits: options.logits ?? 'last' },
+        featureLayer: c.vision_feature_layer,
+      },
+      ...{
+        keepClassToken: c.vision_feature_select_strategy === 'full',
+        projectorActivation: c.projector_hidden_act,
+      },
+      ...{ imageToken: c.image_token_index, taps: options.taps ?? false },
+    },
+  };
+}
