@@ -1,4 +1,5 @@
 import { Command, CommanderError, Option } from 'commander';
+import { version } from './commands/version.ts';
 import { reasonOf, VersusError } from './core/errors.ts';
 
 /** Exit codes, the same for every command. */
@@ -29,7 +30,7 @@ function program(done: (code: number) => void): Command {
     };
   const root = new Command('versus')
     .description('Which is better, A or B, on my machine, and am I sure?')
-    .version('0.1.0', '-V, --version')
+    .version(version, '-V, --version')
     .option('--config <file>', 'config file (default: bench.config.ts in this folder)')
     .showHelpAfterError('(add --help for the options)')
     .showSuggestionAfterError()
@@ -52,7 +53,7 @@ Exit codes: 0 ok · 1 regression · 2 usage or config · 3 invalid results or in
     .command('run')
     .description('measure, and write a report')
     .argument('[suite...]', 'suites to run (default: all of the profile)')
-    .option('--profile <name>', 'how much to measure: smoke, ci, default, release', 'default')
+    .option('--profile <name>', 'how much to measure: smoke, ci, default (without this option), release')
     .option('--backend <name...>', 'only these backends', list)
     .option('--model <glob...>', "only models whose name matches ('resnet-*')", list)
     .option('--precision <name...>', 'only these precisions (fp32, fp16)', list)

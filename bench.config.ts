@@ -1,0 +1,26 @@
+// Which questions, models, backends and datasets: the file to edit. Every plugin is a value; adding one is one file and one line here.
+import shapes from './datasets/shapes/index.ts';
+import { onnxruntime } from './src/backends/onnxruntime/index.ts';
+import { reference } from './src/backends/reference.ts';
+import { defineConfig } from './src/index.ts';
+import { peak } from './src/workloads/peak.ts';
+import { models } from './src/zoo/index.ts';
+import classification from './suites/classification.ts';
+import textTasks from './suites/text-tasks.ts';
+import zeroShot from './suites/zero-shot.ts';
+
+export default defineConfig({
+  suites: [classification, zeroShot, textTasks],
+  backends: [
+    onnxruntime('cpu'),
+    onnxruntime('webgpu'),
+    onnxruntime('cuda'),
+    onnxruntime('tensorrt'),
+    onnxruntime('dml'),
+    onnxruntime('coreml'),
+    reference,
+  ],
+  models: models(),
+  datasets: [shapes],
+  peak,
+});

@@ -1,0 +1,140 @@
+import { relative } from 'node:path';
+import pc from 'picocolors';
+import type { Config } from '../core/config.ts';
+import { VersusError } from '../core/errors.ts';
+import { requireNames } from '../core/names.ts';
+import type { Comparison } from '../core/report.ts';
+import type { PlanFilter } from '../run/filter.ts';
+import { matcher } from '../run/filter.ts';
+import { readRecords } from '../run/read-records.ts';
+import { compareArms } from '../stats/compare.ts';
+import { type CommonOptions, contextOf, print, printJson, reportsDir } from './context.ts';
+import { measureRun } from './measure.ts';
+import { wholeNumber } from './numbers.ts';
+import { chooseReporters, publish } from './render.ts';
+import { findRecords, type ReadRun, readRun } from './runs.ts';
+
+interface RunOptions extends CommonOptions {
+  readonly profile?: string;
+  readonly backend?: readonly string[];
+  readonly model?: readonly string[];
+  readonly precision?: readonly string[];
+  readonly rounds?: string;
+  readonly shard?: string;
+  readonly resume?: string;
+  readonly out?: string;
+  readonly quiet?: boolean;
+}
+
+/**
+ * `versus run [suite…]`: measures and writes the report. `--json` prints `{ run_id, outcome, exit_code, dir, records, reports, counts, missing }`.
+ */
+export async function runCommand(suites: readonly string[], options: RunOptions): Promise<number> {
+  const loaded = await contextOf(options);
+  const out = reportsDir(loaded, options.out);
+  const profile = options.profile ?? (options.resume ? await profileOf(out, options.resume) : 'default');
+  const filter = filterOf(loaded.config, profile, suites, options);
+  const outcome = await measureRun(loaded, { filter, out, resume: options.resume, quiet: options.quiet });
+  const run = await readRun(outcome.recordsPath);
+  const reports = await publish(out, run, chooseReporters(loaded.config, undefined));
+  if (options.json) {
+    printJson({
+      run_id: outcome.runId,
+      outcome: outcome.outcome,
+      reason: outcome.reason,
+      exit_code: outcome.exitCode,
+      dir: outcome.dir,
+      records: outcome.recordsPath,
+      reports,
+      counts: outcome.counts,
+      missing: outcome.missing,
+    });
+  } else {
+    tell(run, reports);
+  }
+  return outcome.exitCode;
+}
+
+/**
+ * What the command line asks for. `--backend` and `--model` take several names, so that a suite which follows them
+ * (`--backend onnxruntime-cpu classification`) lands among theirs: it is given back to the suites.
+ */
+function filterOf(
+  config: Config,
+  profile: string,
+  named: readonly string[],
+  options: RunOptions,
+): PlanFilter {
+  requireNames('profile', [profile], Object.keys(config.profiles));
+  const suiteNames = config.suites.map((suite) => suite.name);
+  const isSuite = (name: string): boolean => suiteNames.includes(name);
+  const models = config.suites.flatMap((suite) => suite.arms.flatMap((arm) => [arm.name, arm.model.name]));
+  const backends = (options.backend ?? []).filter((name) => !isSuite(name));
+  const globs = (options.model ?? []).filter((glob) => !isSuite(glob) || models.some(matcher([glob])));
+  const strays = [...(options.backend ?? []), ...(options.model ?? [])].filter(
+    (name) => isSuite(name) && !backends.includes(name) && !globs.includes(name),
+  );
+  const suites = [...new Set([...named, ...strays])];
+  requireNames('suite', suites, suiteNames);
+  requireNames(
+    'backend',
+    backends,
+    config.backends.map((backend) => backend.name),
+  );
+  return {
+    profile,
+    suites,
+    backends,
+    models: globs,
+    precisions: options.precision ?? [],
+    ...(options.rounds === undefined ? {} : { rounds: wholeNumber('--rounds', options.rounds) }),
+    ...(options.shard === undefined ? {} : { shard: parseShard(options.shard) }),
+  };
+}
+
+/** A run goes on in the profile that it began in. */
+async function profileOf(reports: string, run: string): Promise<string> {
+  for await (const line of readRecords(findRecords(reports, run)))
+    if (line.type === 'run') return line.profile;
+  return 'default';
+}
+
+function parseShard(text: string): { index: number; of: number } {
+  const [index, of, ...rest] = text.split('/');
+  if (of === undefined || rest.length > 0) {
+    throw new VersusError('usage', `--shard: expected I/N, got '${text}'`, {
+      next: 'for example --shard 1/4',
+    });
+  }
+  return { index: wholeNumber('--shard', index!), of: wholeNumber('--shard', of) };
+}
+
+/** The answers in a few lines; the report has the rest. */
+function tell(run: ReadRun, reports: readonly string[]): void {
+  const { info, rows } = run;
+  const comparisons = compareArms(info, rows);
+  for (const suite of info.run.suites) {
+    print('');
+    print(pc.bold(suite.name) + pc.dim(`  ${suite.question}`));
+    const told = comparisons.filter((c) => c.suite === suite.name && suite.headline.includes(c.metric));
+    for (const comparison of told) print(`  ${sentence(comparison)}`);
+    const bad = info.cells.filter((cell) => cell.suite === suite.name && cell.status !== 'ok');
+    for (const cell of bad)
+      print(pc.yellow(`  ${cell.case_id}: ${cell.status}${cell.reason ? ` – ${cell.reason}` : ''}`));
+  }
+  print('');
+  const page = reports.find((path) => path.endsWith('report.html'));
+  if (page) print(`report: ${relative(process.cwd(), page) || page}`);
+}
+
+function sentence(c: Comparison): string {
+  const where = `${c.metric} at batch ${c.batch} on ${c.backend}`;
+  const interval =
+    c.ci_lo === null || c.ci_hi === null ? '' : ` [${c.ci_lo.toFixed(2)}, ${c.ci_hi.toFixed(2)}]`;
+  const ratio = c.ratio === null ? 'no ratio' : `${c.b.arm} ÷ ${c.a.arm} = ${c.ratio.toFixed(2)}${interval}`;
+  const verdict =
+    c.verdict === 'a' || c.verdict === 'b'
+      ? pc.green(`${c[c.verdict].arm} is better`)
+      : { same: 'the same', unsure: 'not sure', none: 'no comparison' }[c.verdict];
+  return `${where}: ${ratio}, ${verdict}`;
+}

@@ -1,0 +1,43 @@
+import { type Arm, defineSuite, type Tier } from '../src/index.ts';
+import { classify } from '../src/workloads/classify.ts';
+import { model } from '../src/zoo/index.ts';
+
+const arm = (name: string, group: 'CNN' | 'transformer', tier: Tier): Arm => ({
+  name,
+  model: model(name),
+  group,
+  tier,
+});
+
+/** Convolutional networks against vision transformers on the same images. */
+export default defineSuite({
+  name: 'classification',
+  question:
+    'ResNet or ViT: which classifies an image sooner, which more images per second, and what does each cost in memory and compute?',
+  arms: [
+    arm('resnet-50', 'CNN', 'default'),
+    arm('vit-b-16', 'transformer', 'default'),
+    arm('resnet-18', 'CNN', 'smoke'),
+    arm('deit-s-16', 'transformer', 'smoke'),
+    arm('resnet-101', 'CNN', 'release'),
+    arm('vit-l-16', 'transformer', 'release'),
+  ],
+  uses: [
+    {
+      workload: classify,
+      params: { dataset: 'shapes' },
+      batches: [
+        { size: 1, tier: 'smoke' },
+        { size: 8, tier: 'default' },
+        { size: 32, tier: 'release' },
+      ],
+    },
+  ],
+  headline: ['latency', 'throughput', 'peak_rss', 'gflops', 'top1'],
+  // The first pair is the question; the second asks it again at DeiT's size, where both have about 12 and 22 M parameters.
+  contrasts: [
+    ['resnet-50', 'vit-b-16'],
+    ['resnet-18', 'deit-s-16'],
+    ['resnet-50', 'deit-s-16'],
+  ],
+});

@@ -1,0 +1,30 @@
+import { defineSuite } from '../src/index.ts';
+import { zeroShot } from '../src/workloads/zero-shot.ts';
+import { model } from '../src/zoo/index.ts';
+
+/** CLIP as a classifier that was never trained on its classes. */
+export default defineSuite({
+  name: 'zero-shot',
+  question:
+    'What does classifying by text cost with CLIP: per image once the class embeddings are cached, and without that cache?',
+  arms: [
+    { name: 'clip-vit-b-32', model: model('clip-vit-b-32'), group: 'CLIP', tier: 'smoke' },
+    { name: 'clip-vit-b-16', model: model('clip-vit-b-16'), group: 'CLIP', tier: 'release' },
+    { name: 'clip-vit-l-14', model: model('clip-vit-l-14'), group: 'CLIP', tier: 'release' },
+  ],
+  uses: [
+    {
+      workload: zeroShot,
+      params: {
+        dataset: 'shapes',
+        classes: ['circle', 'square', 'triangle', 'star', 'pentagon', 'hexagon', 'cross', 'ring'],
+        templates: ['a photo of a {}.', 'a drawing of a {}.'],
+      },
+      batches: [
+        { size: 1, tier: 'smoke' },
+        { size: 16, tier: 'release' },
+      ],
+    },
+  ],
+  headline: ['cached', 'uncached', 'image_throughput', 'text_throughput', 'peak_rss', 'top1'],
+});
