@@ -3,7 +3,7 @@ import type { CellInfo } from '../core/report.ts';
 import type { Metric, Score } from '../core/workload.ts';
 import { Digest } from './digest.ts';
 import { median } from './order.ts';
-import { seriesOf } from './series.ts';
+import { perRepetition, seriesOf } from './series.ts';
 
 /** Timings that a cell keeps for its distribution strip. */
 const STRIP = 1000;
@@ -85,7 +85,7 @@ export class CellAccumulator {
       if (hasPercentiles(metric)) this.digests[i]!.add(series);
     });
     this.rounds.set(record.round, { medians, counts, cold: record.cold });
-    const ms = Array.from(seriesOf({ of: 'duration' }, record.samples, null)).slice(-STRIP);
+    const ms = perRepetition(record.samples, 'ms').slice(-STRIP);
     this.#strip.push({ round: record.round, ms });
     this.#stripped += ms.length;
     while (this.#stripped > STRIP && this.#strip.length > 1) this.#stripped -= this.#strip.shift()!.ms.length;

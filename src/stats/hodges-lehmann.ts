@@ -3,8 +3,10 @@ import { type Interval, medianInterval } from './interval.ts';
 import { ascending, median, quantileOfSorted } from './order.ts';
 import { untiedUCdf } from './ranks.ts';
 
-/** More values of a side than this are thinned to that many equally spaced quantiles: a million pairs are enough. */
-const MOST = 1000;
+/** More values of a side than this are thinned to that many equally spaced quantiles: 90,000 pairs are enough. */
+const MOST = 300;
+/** Rounds up to which the signed-rank distribution is computed exactly. */
+const EXACT_ROUNDS = 60;
 
 export interface RatioEstimate {
   readonly ratio: number;
@@ -49,7 +51,7 @@ export function hodgesLehmannRatio(
  * Paired Hodges–Lehmann estimate of the ratio B ÷ A of rounds that ran interleaved: the median of the Walsh averages of
  * log(bᵢ/aᵢ), with the interval that inverts the exact Wilcoxon signed-rank test. Round i of both sides stays together,
  * so drift of the machine that both shared cancels. It reaches its nominal coverage at 6 rounds, where a bootstrap of
- * so few rounds covers only 91–94% (scripts/gate-power.ts prints both). Beyond 200 rounds the order-statistic interval of the
+ * so few rounds covers only 91–94% (scripts/gate-power.ts prints both). Beyond 60 rounds the order-statistic interval of the
  * rounds' ratios. null where the lengths differ or a value is not positive; the interval is null below 6 rounds at 95%.
  * Source: Hodges and Lehmann (1963); interval: Tukey, in Hollander, Wolfe and Chicken, 3rd ed., section 3.3.
  */
@@ -62,7 +64,7 @@ export function pairedRatio(
   const positive = Array.from(a).every((v, i) => v > 0 && b[i]! > 0 && Number.isFinite(b[i]! / v));
   if (n === 0 || n !== b.length || !positive) return null;
   const z = Float64Array.from(a, (v, i) => Math.log(b[i]! / v));
-  if (n > 200) {
+  if (n > EXACT_ROUNDS) {
     const { lo, hi, method } = medianInterval(z, confidence)!;
     const interval = { lo: Math.exp(lo), hi: Math.exp(hi), method: `paired ${method}` };
     return { ratio: Math.exp(median(z)), interval };

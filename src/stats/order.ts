@@ -1,6 +1,9 @@
+/** Up to here inserting is faster than the engine's sort, which matters for medians of 100,000 records. */
+const SMALL = 48;
+
 /** An ascending copy; typed arrays sort numerically and several times faster than arrays with a comparator. */
 export function ascending(values: ArrayLike<number>): Float64Array {
-  return Float64Array.from(values).sort();
+  return new Float64Array(values).sort();
 }
 
 /**
@@ -24,5 +27,14 @@ export function quantile(values: ArrayLike<number>, q: number): number {
 
 /** The middle value, or the mean of the two middle ones. NaN where there are none. */
 export function median(values: ArrayLike<number>): number {
-  return quantile(values, 0.5);
+  const n = values.length;
+  if (n === 0 || n > SMALL) return quantile(values, 0.5);
+  const sorted = new Float64Array(n);
+  for (let i = 0; i < n; i++) {
+    const v = values[i]!;
+    let j = i;
+    for (; j > 0 && sorted[j - 1]! > v; j--) sorted[j] = sorted[j - 1]!;
+    sorted[j] = v;
+  }
+  return quantileOfSorted(sorted, 0.5);
 }

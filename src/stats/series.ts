@@ -21,19 +21,24 @@ export function seriesOf(
     case 'rate': {
       const ms = perRepetition(parts, 'ms');
       const items = perRepetition(parts, 'items');
-      return Float64Array.from(ms, (t, i) => (1000 * items[i]!) / t);
+      const rates = new Float64Array(ms.length);
+      for (let i = 0; i < rates.length; i++) rates[i] = (1000 * items[i]!) / ms[i]!;
+      return rates;
     }
-    case 'flops':
-      return macs === null
-        ? []
-        : Float64Array.from(perRepetition(parts, 'ms'), (t) => (2 * macs) / (t * 1e6));
+    case 'flops': {
+      if (macs === null) return [];
+      const ms = perRepetition(parts, 'ms');
+      const flops = new Float64Array(ms.length);
+      for (let i = 0; i < flops.length; i++) flops[i] = (2 * macs) / (ms[i]! * 1e6);
+      return flops;
+    }
     case 'score':
       return [];
   }
 }
 
-/** Sums over the steps of each repetition, in order of first appearance. */
-function perRepetition(parts: readonly PhaseSamples[], field: 'ms' | 'items'): ArrayLike<number> {
+/** Milliseconds or items summed over the steps of each repetition, in order of first appearance. */
+export function perRepetition(parts: readonly PhaseSamples[], field: 'ms' | 'items'): readonly number[] {
   if (parts.length === 0) return [];
   const first = parts[0]!;
   // One step per repetition is the common case by far, and 100,000 records have to go through here in a second.

@@ -1,4 +1,5 @@
 import { binomialCdf } from './distributions.ts';
+import { median } from './order.ts';
 
 /**
  * Exact two-sided McNemar test of two classifiers on the same samples, from the counts of samples that only one of them
@@ -25,8 +26,16 @@ export function holm(ps: readonly number[]): number[] {
   return adjusted;
 }
 
+/** Kendall's S of a series: rising pairs minus falling pairs. */
+export function kendallS(values: readonly number[]): number {
+  let s = 0;
+  for (let i = 0; i < values.length; i++) {
+    for (let j = i + 1; j < values.length; j++) s += Math.sign(values[j]! - values[i]!);
+  }
+  return s;
+}
+
 export interface Trend {
-  /** Kendall's S: rising pairs minus falling pairs. */
   readonly s: number;
   /** Exact two-sided p of no trend; null where values tie or n > 60. */
   readonly p: number | null;
@@ -41,19 +50,13 @@ export interface Trend {
 export function trend(values: readonly number[]): Trend {
   const n = values.length;
   const slopes: number[] = [];
-  let s = 0;
-  let ties = false;
   for (let i = 0; i < n; i++) {
-    for (let j = i + 1; j < n; j++) {
-      const d = values[j]! - values[i]!;
-      s += Math.sign(d);
-      ties ||= d === 0;
-      slopes.push(d / (j - i));
-    }
+    for (let j = i + 1; j < n; j++) slopes.push((values[j]! - values[i]!) / (j - i));
   }
-  const middle = (list: readonly number[]) => [...list].sort((x, y) => x - y)[list.length >> 1] ?? 0;
-  const relativeSlope = middle(slopes) / (Math.abs(middle(values)) || 1);
-  return { s, p: ties || n > 60 || n < 2 ? null : exactTrendP(n, s), relativeSlope };
+  const s = kendallS(values);
+  const slope = slopes.length === 0 ? 0 : median(slopes);
+  const relativeSlope = slope / (Math.abs(median(values)) || 1);
+  return { s, p: slopes.includes(0) || n > 60 || n < 2 ? null : exactTrendP(n, s), relativeSlope };
 }
 
 function exactTrendP(n: number, s: number): number {

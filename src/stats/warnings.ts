@@ -1,6 +1,6 @@
 import type { CellInfo, Summary } from '../core/report.ts';
 import { ascending, median } from './order.ts';
-import { trend } from './tests.ts';
+import { kendallS, trend } from './tests.ts';
 
 /** Probability under no trend below which a drift is told; small, because a run has a hundred cells. */
 const TREND_P = 0.003;
@@ -27,11 +27,15 @@ export function warningsOf(rows: readonly Summary[], cells: readonly CellInfo[])
 
 /** A monotone trend over rounds: the machine changed while it was measured. null where there is none. */
 export function driftOf(row: Summary): string | null {
-  const { p, s, relativeSlope } = trend(row.values.slice(-60));
-  const change = relativeSlope * (row.values.length - 1);
+  const values = row.values.slice(-60);
+  const n = values.length;
+  // The exact p of thousands of cells takes a second; by the normal approximation most need none (variance: Kendall 1948).
+  if (Math.abs(kendallS(values)) < 2 * Math.sqrt((n * (n - 1) * (2 * n + 5)) / 18)) return null;
+  const { p, s, relativeSlope } = trend(values);
+  const change = relativeSlope * (n - 1);
   if (p === null || p > TREND_P || Math.abs(change) < TREND_CHANGE) return null;
   const percent = (100 * Math.abs(change)).toFixed(0);
-  return `${row.case_id}: ${row.metric} ${s > 0 ? 'rose' : 'fell'} by ${percent}% over ${row.values.length} rounds (p = ${p.toFixed(4)}): the machine changed while it was measured`;
+  return `${row.case_id}: ${row.metric} ${s > 0 ? 'rose' : 'fell'} by ${percent}% over ${n} rounds (p = ${p.toFixed(4)}): the machine changed while it was measured`;
 }
 
 /** Processes that need clearly different amounts of memory for the same work. null where they agree. */
