@@ -1,21 +1,10 @@
 import { execFile } from 'node:child_process';
 import { readFile } from 'node:fs/promises';
-import { cpus } from 'node:os';
 import { basename } from 'node:path';
 import { promisify } from 'node:util';
 import type { Device } from '../../core/backend.ts';
 
 const run = promisify(execFile);
-
-export function cpuDevice(): Device {
-  const model = cpus()[0]?.model.trim() ?? '';
-  return {
-    kind: 'cpu',
-    name: model === '' || model === 'unknown' ? process.arch : model,
-    driver: null,
-    software: false,
-  };
-}
 
 /** Name and driver of an NVIDIA GPU as `nvidia-smi` tells them; null when it does not answer. */
 export async function nvidiaDevice(index: number): Promise<Device | null> {

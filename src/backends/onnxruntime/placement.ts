@@ -26,13 +26,20 @@ export async function profileFolder(): Promise<ProfileFolder> {
   };
 }
 
+/** Results of at most this many whole numbers are taken for shape arithmetic. */
+const SHAPE_ELEMENTS = 64;
+
 /**
  * Which provider executed which node, from the runtime's profile (Chrome trace events: `cat` is `Node`, `args.provider`
  * and `args.op_name` name provider and operator). A node counts once however often it ran. Null when no node ran yet.
+ *
+ * Share and strays leave out shape arithmetic on the host: runtimes compute the few whole numbers of a shape there on purpose, and
+ * moving them to the device would only be slower.
  */
 export function placementFromProfile(text: string, provider: Provider): Placement | null {
   const nodes: Record<string, number> = {};
-  const strays = new Set<string>();
+  const strays: string[] = [];
+  let there = 0;
   const seen = new Set<string>();
   for (const event of events(text)) {
     if (event.cat !== 'Node' || typeof event.name !== 'string' || !event.name.endsWith('_kernel_time'))
@@ -43,15 +50,31 @@ export function placementFromProfile(text: string, provider: Provider): Placemen
     if (seen.has(id)) continue;
     seen.add(id);
     nodes[device] = (nodes[device] ?? 0) + 1;
-    if (device !== EXECUTION_PROVIDER[provider]) strays.add(String(event.args?.op_name ?? event.name));
+    if (device === EXECUTION_PROVIDER[provider]) there++;
+    else if (!isShapeArithmetic(event)) strays.push(String(event.args?.op_name ?? event.name));
   }
   if (seen.size === 0) return null;
+  const counted = there + strays.length;
   return {
     nodes,
-    share: (nodes[EXECUTION_PROVIDER[provider]] ?? 0) / seen.size,
+    share: counted === 0 ? 1 : there / counted,
     method: 'profile',
-    strays: [...strays].sort(),
+    strays: [...new Set(strays)].sort(),
   };
+}
+
+/** `output_type_shape` lists one `{ type: [dims] }` per output. */
+function isShapeArithmetic(event: ProfileEvent): boolean {
+  const outputs = event.args?.output_type_shape;
+  if (!Array.isArray(outputs) || outputs.length === 0) return false;
+  return outputs.every((output: Record<string, readonly number[]>) =>
+    Object.entries(output).every(
+      ([type, dims]) =>
+        /^(u?int\d+|bool)$/.test(type) &&
+        dims.length <= 1 &&
+        dims.reduce((n, d) => n * d, 1) <= SHAPE_ELEMENTS,
+    ),
+  );
 }
 
 interface ProfileEvent {

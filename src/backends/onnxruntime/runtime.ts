@@ -13,7 +13,7 @@ let loading: Promise<Runtime> | undefined;
 export function loadRuntime(): Promise<Runtime> {
   loading ??= import('onnxruntime-node').then(
     (module) => {
-      const runtime = ((module as { default?: Runtime }).default ?? module) as Runtime;
+      const runtime = ((module as unknown as { default?: Runtime }).default ?? module) as Runtime;
       // Read once, when the first session is made: warnings about node assignment are what `placement()` is for.
       runtime.env.logLevel = 'error';
       return runtime;

@@ -1,22 +1,6 @@
 import type { DType } from '../../core/tensor.ts';
+import { dtypeOf } from '../dtypes.ts';
 import { fail, input, isFloat, type Kernel, type KernelTable, numberAttr, numbers, store } from './kernel.ts';
-
-/** Element types by their number in `TensorProto.DataType`. */
-const BY_NUMBER: Readonly<Record<number, DType>> = {
-  1: 'float32',
-  2: 'uint8',
-  3: 'int8',
-  4: 'uint16',
-  5: 'int16',
-  6: 'int32',
-  7: 'int64',
-  9: 'bool',
-  10: 'float16',
-  11: 'float64',
-  12: 'uint32',
-  13: 'uint64',
-  16: 'bfloat16',
-};
 
 function convert(to: (c: Parameters<Kernel>[0]) => DType): Kernel {
   return (c) => {
@@ -40,7 +24,7 @@ function convert(to: (c: Parameters<Kernel>[0]) => DType): Kernel {
 export const cast: KernelTable = {
   Cast: convert(
     (c) =>
-      BY_NUMBER[numberAttr(c, 'to', 0)] ?? fail(c, `element type ${numberAttr(c, 'to', 0)} is not supported`),
+      dtypeOf(numberAttr(c, 'to', 0)) ?? fail(c, `element type ${numberAttr(c, 'to', 0)} is not supported`),
   ),
   CastLike: convert((c) => input(c, 1).dtype),
 };

@@ -1,6 +1,6 @@
-import { VersusError } from '../../core/errors.ts';
-import type { ValueInfo } from '../../core/graph.ts';
-import type { Tensors } from '../../core/tensor.ts';
+import { VersusError } from '../core/errors.ts';
+import type { ValueInfo } from '../core/graph.ts';
+import type { Tensors } from '../core/tensor.ts';
 
 /**
  * Checks what is fed against what the graph declares: names, element types, ranks and fixed dimensions. Cheap enough

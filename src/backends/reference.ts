@@ -1,0 +1,83 @@
+import type { Backend, OpenOptions, Session } from '../core/backend.ts';
+import { VersusError } from '../core/errors.ts';
+import type { Graph, Param } from '../core/graph.ts';
+import type { Artifact, WeightSource } from '../core/model.ts';
+import { bytesPerElement, elementCount, fromBytes, type Tensor, type Tensors } from '../core/tensor.ts';
+import { checkSupported, interpret } from '../graph/interpret.ts';
+import { cpuDevice } from './cpu-device.ts';
+import { checkFeeds, checkFetch } from './feeds.ts';
+
+/**
+ * The graph interpreter in plain TypeScript: slow, and exact enough (float64 sums) to be the oracle of the other backends. It has no
+ * options: threads, optimisation and arena mean nothing to it.
+ */
+export const reference: Backend = {
+  name: 'reference',
+  probe: async () => ({
+    available: true,
+    version: `node ${process.versions.node}`,
+    device: cpuDevice(),
+    precisions: ['fp32', 'fp16'],
+  }),
+  open: openReference,
+};
+
+async function openReference(artifact: Artifact, options: OpenOptions): Promise<Session> {
+  const where = `${artifact.model}/${artifact.graphName} (${artifact.path})`;
+  const graph = await artifact.graph();
+  checkSupported(graph);
+  let params: Tensors | null = await readParams(artifact, graph);
+  const everyOutput = graph.outputs.map((output) => output.name);
+  return {
+    inputs: graph.inputs,
+    outputs: graph.outputs,
+    options: { precision: options.precision },
+    async run(feeds: Tensors, fetch?: readonly string[]) {
+      if (params === null) throw new VersusError('infrastructure', 'the session is closed', { where });
+      checkFeeds(where, graph.inputs, feeds);
+      if (fetch !== undefined) checkFetch(where, graph.outputs, fetch);
+      return interpret(graph, params, feeds, fetch ?? everyOutput);
+    },
+    placement: async () => ({
+      nodes: { reference: graph.nodes.length },
+      share: 1,
+      method: 'single',
+      strays: [],
+    }),
+    async close() {
+      params = null;
+    },
+  };
+}
+
+async function readParams(artifact: Artifact, graph: Graph): Promise<Tensors> {
+  const params: Tensors = {};
+  const absent = graph.params.filter((param) => {
+    if (param.data) params[param.name] = { dtype: param.dtype, shape: param.shape, data: param.data };
+    return !param.data;
+  });
+  if (absent.length === 0) return params;
+  const source = await artifact.weights();
+  try {
+    for (const param of absent) params[param.name] = await readParam(source, param);
+  } finally {
+    await source.close();
+  }
+  return params;
+}
+
+async function readParam(source: WeightSource, param: Param): Promise<Tensor> {
+  const bytes = new Uint8Array(elementCount(param.shape) * bytesPerElement(param.dtype));
+  let filled = 0;
+  for await (const chunk of source.read(param)) {
+    if (filled + chunk.byteLength > bytes.byteLength) break;
+    bytes.set(chunk, filled);
+    filled += chunk.byteLength;
+  }
+  if (filled !== bytes.byteLength) {
+    throw new VersusError('input', `parameter '${param.name}' has ${filled} of ${bytes.byteLength} bytes`, {
+      where: source.label,
+    });
+  }
+  return { dtype: param.dtype, shape: param.shape, data: fromBytes(param.dtype, bytes) };
+}
