@@ -3,13 +3,13 @@ import type { ModelDef } from '../../core/model.ts';
 import { buildDecoder, type DecoderConfig } from '../decoder.ts';
 import { buildLlava, type LlavaConfig } from '../llava.ts';
 import { clipVision } from './clip.ts';
-import { activation, depth, positive, readConfig, size, unsupported } from './fields.ts';
+import { activation, depth, mustDivide, positive, readConfig, size, unsupported, wrong } from './fields.ts';
 import type { CheckpointOptions } from './index.ts';
 
 /* LlamaConfig, Qwen2Config and LlavaConfig of transformers 4.45.2. */
 
 const ropeScaling = z
-  .looseObject({ type: z.string().optional(), rope_type: z.string().optional(), factor: z.unknown() })
+  .looseObject({ type: z.string().optional(), rope_type: z.string().optional(), factor: positive.optional() })
   .nullish();
 
 const llamaSchema = z.looseObject({
@@ -83,14 +83,8 @@ type Common = z.infer<typeof llamaSchema> | z.infer<typeof qwen2Schema>;
 
 function common(c: Common, kvHeads: number, headWidth: number | null, where: string) {
   const { hidden_size: width, num_attention_heads: heads } = c;
-  const divides = (field: string, divisor: number, of: string, dividend: number) =>
-    readConfig(
-      z.looseObject({ [field]: z.literal(true, { error: `${divisor} must divide ${of} (${dividend})` }) }),
-      { [field]: dividend % divisor === 0 },
-      where,
-    );
-  if (headWidth === null) divides('num_attention_heads', heads, 'hidden_size', width);
-  divides('num_key_value_heads', kvHeads, 'num_attention_heads', heads);
+  if (headWidth === null) mustDivide(['num_attention_heads', heads], ['hidden_size', width], where);
+  mustDivide(['num_key_value_heads', kvHeads], ['num_attention_heads', heads], where);
   return {
     ...{ vocabulary: c.vocab_size, width, depth: c.num_hidden_layers, heads, kvHeads },
     ...{ headWidth: headWidth ?? width / heads, mlpWidth: c.intermediate_size, eps: c.rms_norm_eps },
@@ -104,11 +98,8 @@ function scalingFactor(scaling: z.infer<typeof ropeScaling>, where: string): num
   const kind = scaling?.type ?? scaling?.rope_type ?? 'default';
   if (kind === 'default') return 1;
   if (kind !== 'linear') throw unsupported('rope_scaling.rope_type', kind, 'default, linear');
-  return readConfig(
-    z.looseObject({ rope_scaling: z.looseObject({ factor: positive }) }),
-    { rope_scaling: scaling },
-    where,
-  ).rope_scaling.factor;
+  if (scaling?.factor === undefined) throw wrong('rope_scaling.factor', 'linear scaling needs it', where);
+  return scaling.factor;
 }
 
 /** LlamaForCausalLM and Qwen2ForCausalLM. */
@@ -145,16 +136,9 @@ export function transformersLlava(config: unknown, options: CheckpointOptions): 
   if (tower !== 'clip_vision_model')
     throw unsupported('vision_config.model_type', tower, 'clip_vision_model');
   const vision = clipVision(c.vision_config ?? LLAVA_TOWER, 'llava, vision_config');
-  readConfig(
-    z.looseObject({
-      vision_feature_layer: z
-        .int()
-        .min(-vision.depth - 1)
-        .max(vision.depth),
-    }),
-    c,
-    'llava',
-  );
+  if (c.vision_feature_layer < -vision.depth - 1 || c.vision_feature_layer > vision.depth) {
+    throw wrong('vision_feature_layer', `the tower has ${vision.depth + 1} hidden states`, 'llava');
+  }
   const text = decoderOf(c.text_config?.model_type ?? 'llama', c.text_config ?? {}, 'llava, text_config');
   return {
     ...{ name: 'llava', family: 'llava', task: 'generate', build: buildLlava },
