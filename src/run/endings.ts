@@ -75,12 +75,15 @@ function killedReason({ stage, oomKills }: Observed): string {
 
 const seconds = (ms: number): string => `${Number((ms / 1000).toPrecision(3))} s`;
 
+/** Stack frames and rulers that Node and V8 print below the line that matters. */
+const NOISE = /^(at |\d+: |-{3,}|<--- |#)/;
+
 /** The last lines that say something, bounded: they go into every report. */
 function withOutput(reason: string, output: string): string {
   const lines = output
     .split('\n')
     .map((line) => line.trim())
-    .filter((line) => line !== '' && !line.startsWith('at '));
+    .filter((line) => line !== '' && !NOISE.test(line));
   const tail = lines.slice(-3).join(' | ').slice(-500);
   return tail === '' ? reason : `${reason}: ${tail}`;
 }

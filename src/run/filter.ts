@@ -1,7 +1,7 @@
-import { distance } from 'fastest-levenshtein';
 import { PRECISIONS } from '../core/backend.ts';
 import type { Config } from '../core/config.ts';
 import { VersusError } from '../core/errors.ts';
+import { requireNames, unknownName } from '../core/names.ts';
 
 /** Which part of the config a run measures. What is left out is not limited. */
 export interface PlanFilter {
@@ -20,14 +20,14 @@ export interface PlanFilter {
 
 /** @throws VersusError `usage` with the nearest names when the filter names something that the config doesn't have. */
 export function checkFilter(config: Config, filter: PlanFilter): void {
-  known('profile', [filter.profile], Object.keys(config.profiles));
-  known('suite', filter.suites ?? [], names(config.suites));
-  known('backend', filter.backends ?? [], names(config.backends));
-  known('precision', filter.precisions ?? [], PRECISIONS);
+  requireNames('profile', [filter.profile], Object.keys(config.profiles));
+  requireNames('suite', filter.suites ?? [], names(config.suites));
+  requireNames('backend', filter.backends ?? [], names(config.backends));
+  requireNames('precision', filter.precisions ?? [], PRECISIONS);
   const models = [...new Set(config.suites.flatMap((s) => s.arms.flatMap((a) => [a.model.name, a.name])))];
   for (const glob of filter.models ?? []) {
     const matches = matcher([glob]);
-    if (!models.some(matches)) known('model', [glob], models);
+    if (!models.some(matches)) throw unknownName('model', glob, models);
   }
   if (filter.rounds !== undefined && !(Number.isSafeInteger(filter.rounds) && filter.rounds >= 1)) {
     throw new VersusError('usage', `rounds must be a whole number of at least 1, not ${filter.rounds}`, {
@@ -45,21 +45,6 @@ export function checkFilter(config: Config, filter: PlanFilter): void {
 
 const isPart = (n: number): boolean => Number.isSafeInteger(n) && n >= 1;
 const names = (items: readonly { readonly name: string }[]): string[] => items.map((item) => item.name);
-
-function known(what: string, asked: readonly string[], have: readonly string[]): void {
-  for (const name of asked) {
-    if (have.includes(name)) continue;
-    const near = [...have]
-      .map((candidate) => ({ candidate, edits: distance(name, candidate) }))
-      .sort((a, b) => a.edits - b.edits)
-      .slice(0, 3)
-      .map(({ candidate }) => candidate);
-    throw new VersusError('usage', `there is no ${what} called “${name}”`, {
-      where: `--${what}`,
-      next: near.length > 0 ? `Did you mean ${near.join(', ')}?` : `The config has no ${what} at all.`,
-    });
-  }
-}
 
 /** Whether a name matches at least one glob. */
 export function matcher(globs: readonly string[]): (name: string) => boolean {
