@@ -6,10 +6,11 @@ import { VersusError } from '../core/errors.ts';
 import type { Graph, Param } from '../core/graph.ts';
 import type { Artifact, ModelDef, WeightSource } from '../core/model.ts';
 import { toBytes } from '../core/tensor.ts';
-import { encodeOnnx } from '../graph/onnx/encode.ts';
+import { encodeOnnx } from '../graph/onnx/index.ts';
 import { artifactWeights } from './artifact-weights.ts';
 import { obtain } from './cache.ts';
 import type { Manifest } from './cache-entry.ts';
+import { foreignArtifacts } from './foreign.ts';
 import { type Layout, layout, type TensorEntry } from './header.ts';
 import { CHUNK_BYTES } from './safetensors.ts';
 import { streamSafetensors } from './safetensors-writer.ts';
@@ -41,6 +42,7 @@ export async function prepareArtifacts(
   options: PrepareOptions,
 ): Promise<Record<string, Artifact>> {
   const cacheDir = resolve(options.cacheDir);
+  if (model.files) return foreignArtifacts(model.name, model.files, cacheDir, options.precision);
   const built = await model.build(model.config);
   const graphs: [string, Graph][] = [];
   for (const name of Object.keys(built).sort())

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { VersusError } from '../core/errors.ts';
 import { lockOrWait } from './build-lock.ts';
 import { isLeased, type Manifest, measureEntry, useEntry, writeManifest } from './cache-entry.ts';
+import { HASHES } from './file-hash.ts';
 import { OWNER, ownerLives } from './owner.ts';
 import { writeFailure } from './safetensors-writer.ts';
 
@@ -36,12 +37,13 @@ export async function cacheStatus(cacheDir: string): Promise<CacheStatus> {
   return { entries, bytes };
 }
 
-/** Removes every entry that no running process uses, and what interrupted builds left behind. */
+/** Removes every entry that no running process uses, remembered file hashes, and what interrupted builds left behind. */
 export async function cleanCache(cacheDir: string): Promise<CacheStatus> {
   await sweep(cacheDir);
   for (const name of await namesIn(cacheDir)) {
     if (ENTRY.test(name)) await discard(cacheDir, name, true);
   }
+  await rm(join(cacheDir, HASHES), { recursive: true, force: true });
   return cacheStatus(cacheDir);
 }
 

@@ -1,11 +1,21 @@
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, readdir, readFile, rm, stat, truncate, utimes, writeFile } from 'node:fs/promises';
+import {
+  copyFile,
+  mkdtemp,
+  readdir,
+  readFile,
+  rm,
+  stat,
+  truncate,
+  utimes,
+  writeFile,
+} from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { InferenceSession, Tensor } from 'onnxruntime-node';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { fromBytes } from '../../src/core/tensor.ts';
+import { elementCount, fromBytes } from '../../src/core/tensor.ts';
 import { GraphBuilder } from '../../src/graph/builder.ts';
 import {
   cacheStatus,
@@ -160,6 +170,36 @@ describe('prepareArtifacts', () => {
     expect(hashes[0]).toMatch(/^[0-9a-f]{64}$/);
     expect(await readdir(cacheDir)).toEqual(await entries());
     expect(await entries()).toHaveLength(1);
+  });
+
+  it('uses a user’s ONNX file where it lies, identified by its content', async () => {
+    const fixture = 'test/fixtures/onnx-vit/model.onnx';
+    const foreign = (file: string) => ({ ...tinyModel('mine'), files: { model: file } });
+    const { model } = await prepareArtifacts(foreign(fixture), options());
+    expect(model!.path).toBe(resolve(fixture));
+    const graph = await model!.graph();
+    expect(graph.inputs.map((i) => i.name)).toEqual(['pixel_values']);
+    const large = graph.params.find((p) => !p.data)!;
+    const weights = await model!.weights();
+    let bytes = 0;
+    for await (const chunk of weights.read(large)) bytes += chunk.length;
+    await weights.close();
+    expect(bytes).toBe(4 * elementCount(large.shape));
+    const copy = join(cacheDir, 'copy.onnx');
+    await copyFile(fixture, copy);
+    const copied = await prepareArtifacts(foreign(copy), options());
+    expect(copied.model!.sha256).toBe(model!.sha256);
+    const changed = Buffer.from(await readFile(copy));
+    const place = changed.indexOf('logits');
+    changed.write('logitz', place);
+    await writeFile(copy, changed);
+    await expect(prepareArtifacts(foreign(copy), options())).rejects.toThrow();
+    await expect(prepareArtifacts(foreign('none.onnx'), options())).rejects.toThrow(
+      /none.onnx|can't be read/,
+    );
+    const half = { ...options(), precision: 'fp16' as const };
+    await expect(prepareArtifacts(foreign(fixture), half)).rejects.toThrow(/not in half precision/);
+    expect(await entries()).toEqual([]);
   });
 
   it('says what is wrong with a model, and leaves nothing behind', async () => {

@@ -1,0 +1,63 @@
+import { createHash } from 'node:crypto';
+import { resolve } from 'node:path';
+import type { Precision } from '../core/backend.ts';
+import { VersusError } from '../core/errors.ts';
+import type { Graph } from '../core/graph.ts';
+import type { Artifact, WeightSource } from '../core/model.ts';
+import { openOnnx } from '../graph/onnx/index.ts';
+import { hashFile, remembered } from './file-hash.ts';
+
+/**
+ * Artifacts of a user's own ONNX files, used where they lie. Only structure is held in memory; identity is a hash of the
+ * content, so it is the same on every machine, and is remembered for files that don't change.
+ * @throws VersusError as `openOnnx`; `unsupported` when half precision is asked of a file that isn't
+ */
+export async function foreignArtifacts(
+  model: string,
+  files: Readonly<Record<string, string>>,
+  cacheDir: string,
+  precision: Precision,
+): Promise<Record<string, Artifact>> {
+  const artifacts: Record<string, Artifact> = {};
+  for (const [graphName, file] of Object.entries(files)) {
+    const path = resolve(file);
+    const { graph, weights } = await openOnnx(path);
+    try {
+      if (precision === 'fp16' && !graph.params.some((p) => p.dtype === 'float16')) throw notHalf(path);
+      const sha256 = await remembered(cacheDir, weights.id, () => contentHash(path, graph, weights));
+      artifacts[graphName] = {
+        model,
+        graphName,
+        path,
+        sha256,
+        graph: async () => graph,
+        weights: async () => (await openOnnx(path)).weights,
+      };
+    } finally {
+      await weights.close();
+    }
+  }
+  return artifacts;
+}
+
+/** Over the file and, because large initialisers may lie in other files, over every one of those. */
+async function contentHash(path: string, graph: Graph, weights: WeightSource): Promise<string> {
+  const hash = createHash('sha256').update(await hashFile(path));
+  for (const param of graph.params) {
+    if (param.data) continue;
+    hash.update(`${param.name}\n`);
+    for await (const chunk of weights.read(param)) hash.update(chunk);
+  }
+  return hash.digest('hex');
+}
+
+function notHalf(path: string): VersusError {
+  return new VersusError(
+    'unsupported',
+    'an ONNX file is used as it is, and this one is not in half precision',
+    {
+      where: path,
+      next: 'export the model in fp16, or run it in fp32',
+    },
+  );
+}
