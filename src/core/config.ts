@@ -62,4 +62,13 @@ export interface Config {
 }
 
 /** What a config file has to say; the rest has defaults (src/config/defaults.ts). */
-export type UserConfig = Pick<Config, 'suites' | 'backends'> & Partial<Config>;
+export interface UserConfig
+  extends Pick<Config, 'suites' | 'backends'>,
+    Partial<Omit<Config, 'suites' | 'backends' | 'parity' | 'gate' | 'cache'>> {
+  readonly parity?: {
+    readonly reference?: string;
+    readonly tolerance?: Partial<ParityConfig['tolerance']>;
+  };
+  readonly gate?: Partial<GateConfig>;
+  readonly cache?: Partial<CacheConfig>;
+}
