@@ -1,0 +1,60 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { shapes } from '../../datasets/shapes/index.ts';
+import { onnxruntime } from '../../src/backends/onnxruntime/index.ts';
+import { reference } from '../../src/backends/reference.ts';
+import type { ModelDef } from '../../src/core/model.ts';
+import type { Activity, Job, Step, Workload } from '../../src/core/workload.ts';
+import { prepareArtifacts } from '../../src/weights/index.ts';
+
+export const scratch = mkdtempSync(path.join(os.tmpdir(), 'versus-workloads-'));
+export const cleanUp = () => rmSync(scratch, { recursive: true, force: true });
+
+/** The smallest set: 192 images, all splits. */
+export const smallShapes = shapes({ size: 192, edge: 64 });
+
+export const backends = { cpu: onnxruntime('cpu'), reference };
+
+export interface Setup<P> {
+  readonly workload: Workload<P>;
+  readonly model: ModelDef;
+  readonly params: P;
+  readonly batch?: number;
+  readonly backend?: keyof typeof backends;
+  readonly seed?: number;
+  readonly trained?: boolean;
+}
+
+/** Opens a workload as the worker does: artifacts in a cache, sessions on the backend. */
+export async function openActivity<P>(setup: Setup<P>): Promise<Activity> {
+  const artifacts = await prepareArtifacts(setup.model, {
+    cacheDir: path.join(scratch, 'cache'),
+    maxBytes: 1e9,
+    precision: 'fp32',
+  });
+  const job: Job<P> = {
+    model: setup.model,
+    params: setup.params,
+    batch: setup.batch ?? 1,
+    seed: setup.seed ?? 7,
+    trained: setup.trained ?? false,
+    open: (name) =>
+      backends[setup.backend ?? 'cpu'].open(artifacts[name]!, {
+        precision: 'fp32',
+        optimisation: 'disabled',
+      }),
+    dataset: () => smallShapes.prepare(path.join(scratch, 'datasets')),
+  };
+  return setup.workload.open(job);
+}
+
+/** Runs one repetition as the runner does and returns what it did. */
+export async function repeat(activity: Activity, repetition = 0): Promise<Omit<Step, 'run'>[]> {
+  const done: Omit<Step, 'run'>[] = [];
+  for await (const step of activity.steps(repetition)) {
+    await step.run();
+    done.push({ phase: step.phase, items: step.items });
+  }
+  return done;
+}
