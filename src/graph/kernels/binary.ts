@@ -73,18 +73,10 @@ const modulo: Kernel = (c) =>
         return rest !== 0 && rest < 0 !== b < 0 ? rest + b : rest;
       })(c);
 
-/** The exponent may be of another type than the base. */
+/** The exponent may be of another type than the base, which decides. */
 const power: Kernel = (c) => {
-  const [a, b] = [input(c, 0), input(c, 1)];
-  return [
-    zip(
-      c,
-      a,
-      { ...b, ...store(a.dtype === b.dtype ? a.dtype : 'float64', b.shape, numbers(b)) },
-      Math.pow,
-      a.dtype,
-    ),
-  ];
+  const wide = (t: Tensor): Tensor => ({ dtype: 'float64', shape: t.shape, data: numbers(t) });
+  return [zip(c, wide(input(c, 0)), wide(input(c, 1)), (a, b) => a ** b, input(c, 0).dtype)];
 };
 
 const clip: Kernel = (c) => {

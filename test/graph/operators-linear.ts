@@ -1,0 +1,302 @@
+import fc from 'fast-check';
+import {
+  filled,
+  type OperatorCase,
+  operatorCase,
+  seed,
+  shape,
+  shapeAxis,
+  size,
+  vector,
+} from './operator-cases.ts';
+
+type Arb = fc.Arbitrary<OperatorCase>;
+
+const conv: Arb = fc
+  .record({
+    seed,
+    batch: fc.integer({ min: 1, max: 2 }),
+    group: fc.integer({ min: 1, max: 3 }),
+    depth: fc.integer({ min: 1, max: 3 }),
+    perGroup: fc.integer({ min: 1, max: 3 }),
+    spatial: fc.array(fc.integer({ min: 5, max: 8 }), { minLength: 1, maxLength: 3 }),
+    kernel: fc.integer({ min: 1, max: 3 }),
+    stride: fc.integer({ min: 1, max: 3 }),
+    dilation: fc.integer({ min: 1, max: 2 }),
+    pad: fc.integer({ min: 0, max: 2 }),
+    auto: fc.constantFrom('NOTSET', 'SAME_UPPER', 'SAME_LOWER', 'VALID'),
+    bias: fc.boolean(),
+  })
+  .map((r) => {
+    const rank = r.spatial.length;
+    const every = (v: number): number[] => new Array<number>(rank).fill(v);
+    const dilation = r.auto === 'NOTSET' ? r.dilation : 1;
+    const filters = r.group * r.perGroup;
+    return operatorCase('Conv', {
+      inputs: [
+        filled([r.batch, r.group * r.depth, ...r.spatial], r.seed),
+        filled([filters, r.depth, ...every(r.kernel)], r.seed + 1),
+        r.bias ? filled([filters], r.seed + 2) : null,
+      ],
+      attrs: {
+        group: r.group,
+        strides: every(r.stride),
+        dilations: every(dilation),
+        ...(r.auto === 'NOTSET'
+          ? { pads: [...every(r.pad), ...every(Math.max(0, r.pad - 1))] }
+          : { auto_pad: r.auto }),
+      },
+      tolerance: 1e-4,
+    });
+  });
+
+const convTranspose: Arb = fc
+  .record({
+    seed,
+    group: fc.integer({ min: 1, max: 2 }),
+    depth: size,
+    filters: size,
+    spatial: fc.array(fc.integer({ min: 2, max: 5 }), { minLength: 1, maxLength: 2 }),
+    kernel: fc.integer({ min: 1, max: 3 }),
+    stride: fc.integer({ min: 1, max: 3 }),
+    dilation: fc.integer({ min: 1, max: 2 }),
+    pad: fc.integer({ min: 0, max: 1 }),
+    bias: fc.boolean(),
+  })
+  .map((r) => {
+    const every = (v: number): number[] => r.spatial.map(() => v);
+    const extra = r.stride > 1 ? 1 : 0;
+    const pad = r.kernel > 1 ? r.pad : 0;
+    return operatorCase('ConvTranspose', {
+      inputs: [
+        filled([1, r.group * r.depth, ...r.spatial], r.seed),
+        filled([r.group * r.depth, r.filters, ...every(r.kernel)], r.seed + 1),
+        r.bias ? filled([r.group * r.filters], r.seed + 2) : null,
+      ],
+      attrs: {
+        group: r.group,
+        strides: every(r.stride),
+        dilations: every(r.dilation),
+        pads: every(pad).concat(every(pad)),
+        output_padding: every(extra),
+      },
+      tolerance: 1e-4,
+    });
+  });
+
+const pool = (op: string, extra: (r: { flag: boolean }) => Partial<OperatorCase>): Arb =>
+  fc
+    .record({
+      seed,
+      spatial: fc.array(fc.integer({ min: 4, max: 8 }), { minLength: 1, maxLength: 2 }),
+      kernel: fc.integer({ min: 2, max: 3 }),
+      stride: fc.integer({ min: 1, max: 3 }),
+      pad: fc.integer({ min: 0, max: 1 }),
+      ceil: fc.constantFrom(0, 1),
+      flag: fc.boolean(),
+    })
+    .map((r) => {
+      const every = (v: number): number[] => r.spatial.map(() => v);
+      const more = extra(r);
+      return operatorCase(op, {
+        inputs: [filled([2, 2, ...r.spatial], r.seed)],
+        ...more,
+        attrs: {
+          kernel_shape: every(r.kernel),
+          strides: every(r.stride),
+          pads: [...every(r.pad), ...every(r.pad)],
+          ceil_mode: r.ceil,
+          ...more.attrs,
+        },
+      });
+    });
+
+const gemm: Arb = fc
+  .record({
+    seed,
+    m: size,
+    k: size,
+    n: size,
+    transA: fc.constantFrom(0, 1),
+    transB: fc.constantFrom(0, 1),
+    alpha: fc.constantFrom(1, 0.5),
+    beta: fc.constantFrom(1, 2),
+    bias: fc.constantFrom('none', 'row', 'column', 'full', 'scalar'),
+  })
+  .map((r) => {
+    const biases = { none: null, row: [r.n], column: [r.m, 1], full: [r.m, r.n], scalar: [1] };
+    const bias = biases[r.bias as keyof typeof biases];
+    return operatorCase('Gemm', {
+      inputs: [
+        filled(r.transA ? [r.k, r.m] : [r.m, r.k], r.seed),
+        filled(r.transB ? [r.n, r.k] : [r.k, r.n], r.seed + 1),
+        bias && filled(bias, r.seed + 2),
+      ],
+      attrs: { transA: r.transA, transB: r.transB, alpha: r.alpha, beta: r.beta },
+      floats: ['alpha', 'beta'],
+    });
+  });
+
+const matmul: Arb = fc
+  .record({
+    seed,
+    m: size,
+    k: size,
+    n: size,
+    batch: shape(0, 2),
+    a: fc.boolean(),
+    b: fc.boolean(),
+    vectors: fc.nat(5),
+  })
+  .map((r) =>
+    operatorCase('MatMul', {
+      inputs: [
+        filled(r.vectors === 0 ? [r.k] : [...r.batch.map((d) => (r.a ? 1 : d)), r.m, r.k], r.seed),
+        filled(r.vectors === 1 ? [r.k] : [...r.batch.map((d) => (r.b ? 1 : d)), r.k, r.n], r.seed + 1),
+      ],
+    }),
+  );
+
+const reduce = (op: string, low = -3, high = 3): Arb =>
+  shape(1, 4).chain((s) =>
+    fc
+      .record({
+        seed,
+        axes: fc.uniqueArray(fc.integer({ min: 0, max: s.length - 1 }), { maxLength: s.length }),
+        negative: fc.boolean(),
+        keepdims: fc.constantFrom(0, 1),
+        later: fc.boolean(),
+      })
+      .map((r) => {
+        const axes = r.axes.map((a) => (r.negative ? a - s.length : a));
+        const asInput = op === 'ReduceSum' || r.later;
+        return operatorCase(op, {
+          opset: r.later ? 18 : 13,
+          inputs: [filled(s, r.seed, low, high), ...(asInput && axes.length > 0 ? [vector(axes)] : [])],
+          fixed: [1],
+          attrs: { keepdims: r.keepdims, ...(asInput || axes.length === 0 ? {} : { axes }) },
+        });
+      }),
+  );
+
+const arg = (op: string): Arb =>
+  fc
+    .tuple(shapeAxis(), seed, fc.constantFrom(0, 1), fc.constantFrom(0, 1))
+    .map(([[s, axis], n, keepdims, last]) =>
+      operatorCase(op, {
+        inputs: [filled(s, n, 0, 3, 'int32')],
+        attrs: { axis, keepdims, select_last_index: last },
+      }),
+    );
+
+const softmax = (op: string): Arb =>
+  fc
+    .tuple(shapeAxis(), seed, fc.constantFrom(11, 13, 17))
+    .map(([[s, axis], n, opset]) =>
+      operatorCase(op, { inputs: [filled(s, n, -9, 9)], attrs: { axis }, opset }),
+    );
+
+const perChannel = (op: string, statistics: boolean): Arb =>
+  fc.tuple(shape(3, 4), seed, fc.constantFrom(1e-5, 0.01)).map(([s, n, epsilon]) => {
+    const channel = (k: number) => filled([s[1]!], n + k, 0.2, 2);
+    return operatorCase(op, {
+      inputs: [filled(s, n), channel(1), channel(2), ...(statistics ? [channel(3), channel(4)] : [])],
+      attrs: { epsilon },
+      floats: ['epsilon'],
+      tolerance: 1e-3,
+    });
+  });
+
+/** Products, convolutions, pools, norms and reductions. */
+export const LINEAR: Readonly<Record<string, Arb>> = {
+  Conv: conv,
+  ConvTranspose: convTranspose,
+  MaxPool: pool('MaxPool', (r) => ({ outputs: r.flag ? 2 : 1, opset: 12 })),
+  AveragePool: pool('AveragePool', (r) => ({ opset: 19, attrs: { count_include_pad: Number(r.flag) } })),
+  GlobalAveragePool: fc
+    .tuple(shape(3, 4), seed)
+    .map(([s, n]) => operatorCase('GlobalAveragePool', { inputs: [filled(s, n)] })),
+  GlobalMaxPool: fc
+    .tuple(shape(3, 4), seed)
+    .map(([s, n]) => operatorCase('GlobalMaxPool', { inputs: [filled(s, n)] })),
+  Gemm: gemm,
+  MatMul: matmul,
+  MatMulInteger: fc.tuple(size, size, size, seed).map(([m, k, n, s]) =>
+    operatorCase('MatMulInteger', {
+      inputs: [
+        filled([m, k], s, 0, 255, 'uint8'),
+        filled([k, n], s + 1, -128, 127, 'int8'),
+        filled([], s, 0, 255, 'uint8'),
+        filled([n], s, -9, 9, 'int8'),
+      ],
+      fixed: [3],
+    }),
+  ),
+  Einsum: fc
+    .tuple(
+      fc.constantFrom('bij,bjk->bik', 'bij,bkj->bik', 'bij,bij->b', 'bij,bij->bji'),
+      size,
+      size,
+      size,
+      seed,
+    )
+    .map(([equation, b, i, j, n]) => {
+      const right = equation.includes('bjk') ? [b, j, i] : [b, i, j];
+      return operatorCase('Einsum', {
+        inputs: [filled([b, i, j], n), filled(right, n + 1)],
+        attrs: { equation },
+      });
+    }),
+  BatchNormalization: perChannel('BatchNormalization', true),
+  InstanceNormalization: perChannel('InstanceNormalization', false),
+  GroupNormalization: fc.tuple(size, size, size, seed).map(([groups, per, side, n]) =>
+    operatorCase('GroupNormalization', {
+      inputs: [
+        filled([2, groups * per, side + 1], n),
+        filled([groups * per], n + 1),
+        filled([groups * per], n + 2),
+      ],
+      attrs: { num_groups: groups, epsilon: 1e-5 },
+      floats: ['epsilon'],
+      opset: 21,
+      tolerance: 1e-3,
+    }),
+  ),
+  LayerNormalization: fc.tuple(shapeAxis(), seed, fc.boolean()).map(([[s, axis], n, bias]) => {
+    const tail = s.slice(axis);
+    return operatorCase('LayerNormalization', {
+      inputs: [filled(s, n), filled(tail, n + 1), ...(bias ? [filled(tail, n + 2)] : [])],
+      attrs: { axis, epsilon: 1e-3 },
+      floats: ['epsilon'],
+      tolerance: 1e-3,
+    });
+  }),
+  LpNormalization: fc
+    .tuple(shapeAxis(), seed, fc.constantFrom(1, 2))
+    .map(([[s, axis], n, p]) =>
+      operatorCase('LpNormalization', { inputs: [filled(s, n, 0.1, 3)], attrs: { axis, p } }),
+    ),
+  Softmax: softmax('Softmax'),
+  LogSoftmax: softmax('LogSoftmax'),
+  Hardmax: softmax('Hardmax'),
+  ReduceSum: reduce('ReduceSum'),
+  ReduceMean: reduce('ReduceMean'),
+  ReduceMax: reduce('ReduceMax'),
+  ReduceMin: reduce('ReduceMin'),
+  ReduceProd: reduce('ReduceProd', 0.5, 1.5),
+  ReduceL1: reduce('ReduceL1'),
+  ReduceL2: reduce('ReduceL2'),
+  ReduceSumSquare: reduce('ReduceSumSquare'),
+  ReduceLogSum: reduce('ReduceLogSum', 0.1, 3),
+  ReduceLogSumExp: reduce('ReduceLogSumExp', -20, 20),
+  ArgMax: arg('ArgMax'),
+  ArgMin: arg('ArgMin'),
+  CumSum: fc
+    .tuple(shapeAxis(), seed, fc.constantFrom(0, 1), fc.constantFrom(0, 1))
+    .map(([[s, axis], n, exclusive, reverse]) =>
+      operatorCase('CumSum', {
+        inputs: [filled(s, n), filled([], 0, axis, axis + 1, 'int64')],
+        attrs: { exclusive, reverse },
+      }),
+    ),
+};
