@@ -75,6 +75,8 @@ export interface Session {
 /** A runtime on a device. Everything heavy (native modules, probing) happens inside `probe` and `open`, never on import. */
 export interface Backend {
   readonly name: string;
+  /** It exists to check others and is too slow to race: measured only where it is named. */
+  readonly oracle?: boolean;
   probe(): Promise<Availability>;
   /**
    * @throws VersusError `unsupported` (operator, precision or opset not supported; names the node) or `infrastructure`.
