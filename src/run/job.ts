@@ -56,6 +56,7 @@ export async function openJob(
   built: Built,
   { config, dir }: PlacedConfig,
   trained: boolean,
+  progress: (text: string) => void,
   options: Omit<OpenOptions, 'precision'> = {},
 ): Promise<OpenJob> {
   const sessions: Session[] = [];
@@ -83,7 +84,7 @@ export async function openJob(
           next: 'Add it to `datasets` in the config.',
         });
       }
-      return found.prepare(path.resolve(dir, 'datasets'));
+      return found.prepare(path.resolve(dir, 'datasets'), progress);
     },
   };
   try {

@@ -26,14 +26,14 @@ async function open(
   subject: Subject,
   place: PlacedConfig,
   report: Reporting,
-  options: Parameters<typeof openJob>[4] = {},
+  options: Parameters<typeof openJob>[5] = {},
 ) {
   report.stage('building the model');
   const built = await build(subject, place, report.note);
   report.found({ model_sha256: built.sha256, cold: { build: built.ms } });
   const origin = await originOf(built);
   report.stage('opening the model');
-  const job = await openJob(subject, built, place, origin.trained, options);
+  const job = await openJob(subject, built, place, origin.trained, report.note, options);
   report.found({ options: optionsOf(job.sessions), cold: { load: job.loadMs } });
   return { built, origin, job };
 }

@@ -30,7 +30,7 @@ export interface Plan {
 /**
  * Suites × workloads × batches × arms × backends × precisions, as far as profile and filter go.
  * Batches without a tier belong to every tier; arms without one to `default`.
- * A backend that is unavailable, or a precision that it lacks here, is planned only where the user named it.
+ * A backend that is unavailable or an oracle, or a precision that a backend lacks here, is planned only where the user named it.
  * @throws VersusError `usage` for unknown names, colliding cells and a filter that leaves nothing.
  */
 export function plan(config: Config, filter: PlanFilter, probes: Probes): Plan {
@@ -106,7 +106,7 @@ function* cellsOf(
         if (!wantedModel(arm.model.name) && !wantedModel(arm.name)) continue;
         for (const backend of config.backends) {
           const asked = named(filter.backends, backend.name);
-          if (filter.backends?.length && !asked) continue;
+          if (filter.backends?.length ? !asked : backend.oracle) continue;
           const probe = probes.get(backend.name);
           for (const precision of suite.precisions ?? (['fp32'] as const)) {
             if (filter.precisions?.length && !filter.precisions.includes(precision)) continue;

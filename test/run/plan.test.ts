@@ -4,7 +4,7 @@ import type { Availability } from '../../src/core/backend.ts';
 import type { Suite } from '../../src/core/suite.ts';
 import type { PlanFilter } from '../../src/run/filter.ts';
 import { plan, referenceCell } from '../../src/run/plan.ts';
-import { CPU, config, model, workload } from './sketch.ts';
+import { backend, CPU, config, model, workload } from './sketch.ts';
 
 const SUITE: Suite = {
   name: 'classification',
@@ -53,6 +53,15 @@ describe('plan', () => {
     const blocked = named.blocked.get(named.cells[0]!.case_id);
     expect(blocked?.status).toBe('unavailable');
     expect(blocked?.reason).toBe('no adapter To change that: install Vulkan');
+  });
+
+  it('plans an oracle only when it was named', () => {
+    const withOracle = config([SUITE], { backends: [backend('cpu'), { ...backend('slow'), oracle: true }] });
+    const probes = new Map([...PROBES, ['slow', CPU] as const]);
+    const backends = (filter: Partial<PlanFilter>) =>
+      new Set(plan(withOracle, { profile: 'smoke', ...filter }, probes).cells.map((c) => c.backend));
+    expect(backends({})).toEqual(new Set(['cpu']));
+    expect(backends({ backends: ['slow'] })).toEqual(new Set(['slow']));
   });
 
   it('leaves out a precision that a device lacks unless it was named', () => {
