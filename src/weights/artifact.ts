@@ -7,6 +7,7 @@ import type { Graph, Param } from '../core/graph.ts';
 import type { Artifact, ModelDef, WeightSource } from '../core/model.ts';
 import { toBytes } from '../core/tensor.ts';
 import { encodeOnnx } from '../graph/onnx/index.ts';
+import { toHalf } from '../transform/precision.ts';
 import { artifactWeights } from './artifact-weights.ts';
 import { obtain } from './cache.ts';
 import type { Manifest } from './cache-entry.ts';
@@ -45,8 +46,9 @@ export async function prepareArtifacts(
   if (model.files) return foreignArtifacts(model.name, model.files, cacheDir, options.precision);
   const built = await model.build(model.config);
   const graphs: [string, Graph][] = [];
-  for (const name of Object.keys(built).sort())
-    graphs.push([name, await inPrecision(built[name]!, options.precision)]);
+  for (const name of Object.keys(built).sort()) {
+    graphs.push([name, options.precision === 'fp16' ? toHalf(built[name]!) : built[name]!]);
+  }
   const params = sharedParams(model.name, graphs);
   const plan = layout(params.values(), { format: 'pt' });
   const encoded = graphs.map(([name, graph]) => {
@@ -113,11 +115,6 @@ function artifactAt(
     graph: async () => graph,
     weights: () => artifactWeights(join(dir, WEIGHTS_FILE), manifest.weights),
   };
-}
-
-async function inPrecision(graph: Graph, precision: Precision): Promise<Graph> {
-  if (precision === 'fp32') return graph;
-  throw new VersusError('unsupported', `graphs in ${precision} are not made yet`, { where: graph.name });
 }
 
 /** Weights and buffers of all graphs by name. The same name must mean the same tensor everywhere. */

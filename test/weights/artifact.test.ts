@@ -15,13 +15,14 @@ import { tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { InferenceSession, Tensor } from 'onnxruntime-node';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { elementCount, fromBytes } from '../../src/core/tensor.ts';
+import { elementCount, fromBytes, toFloat16 } from '../../src/core/tensor.ts';
 import { GraphBuilder } from '../../src/graph/builder.ts';
 import {
   cacheStatus,
   cleanCache,
   openSafetensors,
   prepareArtifacts,
+  readSafetensors,
   seeded,
 } from '../../src/weights/index.ts';
 import { tinyModel } from './tiny-model.ts';
@@ -93,6 +94,24 @@ describe('prepareArtifacts', () => {
     expect(new Set(paths).size).toBe(3);
     expect(await entries()).toHaveLength(3);
     expect((await cacheStatus(cacheDir)).entries).toBe(3);
+  });
+
+  it('makes half precision from the same numbers', async () => {
+    const full = await prepareArtifacts(tinyModel('tiny'), options());
+    const half = await prepareArtifacts(tinyModel('tiny'), { ...options(), precision: 'fp16' });
+    const read = async (path: string) =>
+      (await readSafetensors(join(dirname(path), 'weights.safetensors')))['fc.weight']!;
+    const rounded = await read(half.head!.path);
+    expect(rounded.dtype).toBe('float16');
+    const numbers = (await read(full.head!.path)).data as Float32Array;
+    expect([...rounded.data]).toEqual([...numbers].map(toFloat16));
+    const [a, b] = await Promise.all([full, half].map((x) => InferenceSession.create(x.head!.path)));
+    const feeds = { x: new Tensor('float32', new Float32Array(8).fill(1), [1, 8]) };
+    const exact = (await a!.run(feeds)).y!.data as Float32Array;
+    ((await b!.run(feeds)).y!.data as Float32Array).forEach((v, i) => {
+      expect(Math.abs(v - exact[i]!)).toBeLessThan(4e-3);
+    });
+    await Promise.all([a!.release(), b!.release()]);
   });
 
   it('replaces a damaged entry', async () => {
