@@ -27,6 +27,8 @@ export interface ResNetConfig {
   readonly strideInReduction: boolean;
   /** Whose checkpoint's tensor names. */
   readonly naming: 'transformers' | 'torchvision';
+  /** Also put out the last feature map, `last_hidden_state`. */
+  readonly taps?: boolean;
 }
 
 /** The two tensors' prefixes of a convolution and of the normalisation behind it. */
@@ -90,6 +92,7 @@ export function buildResNet(config: ResNetConfig): Record<string, Graph> {
       width = to;
     }
   });
+  if (config.taps) g.output('last_hidden_state', x);
   g.scope('head', () => {
     const pooled = g.flatten(g.globalAveragePool(x), 1);
     g.output('logits', linear(g, pooled, names.classifier, { from: width, to: config.classes }));

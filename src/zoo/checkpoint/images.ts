@@ -155,6 +155,7 @@ export function transformersResNet(config: unknown, options: CheckpointOptions):
       ...{ stemWidth: c.embedding_size, widths: c.hidden_sizes, depths: c.depths, classes: classesOf(c) },
       ...{ activation: c.hidden_act, strideInFirstStage: c.downsample_in_first_stage },
       ...{ strideInReduction: c.downsample_in_bottleneck, naming: 'transformers' },
+      taps: options.taps ?? false,
     },
     buildResNet,
   );
@@ -188,6 +189,7 @@ export function torchvisionResNet(config: unknown, options: CheckpointOptions): 
       ...{ block, image, channels: c.input_size?.[1] ?? 3, stemWidth: c.width, depths: c.layers },
       ...{ widths: c.layers.map((_, stage) => c.width * 2 ** stage * expansion), classes: c.num_classes },
       ...{ activation: 'relu', strideInFirstStage: false, strideInReduction: false, naming: 'torchvision' },
+      taps: options.taps ?? false,
     },
     buildResNet,
   );

@@ -1,0 +1,59 @@
+import { existsSync } from 'node:fs';
+import { readFile, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { reasonOf, VersusError } from '../core/errors.ts';
+import type { ModelDef } from '../core/model.ts';
+import { openOnnx } from '../graph/onnx/index.ts';
+import { openSafetensors, safetensors } from '../weights/index.ts';
+import { fromCheckpointConfig } from '../zoo/checkpoint/index.ts';
+import type { Recorded } from './recorded.ts';
+
+/** A config.json is some kilobytes; one of a thousand labels some dozens. */
+const MAX_CONFIG_BYTES = 16 << 20;
+
+/**
+ * The model in a folder: config.json with weights.safetensors, or model.onnx.
+ * @throws VersusError `usage` when neither is there, else as `fromCheckpointConfig` and `openSafetensors`
+ */
+export async function modelIn(dir: string, recorded: Recorded): Promise<ModelDef> {
+  const onnx = join(dir, 'model.onnx');
+  const weights = join(dir, 'weights.safetensors');
+  if (existsSync(weights)) return checkpointModel(dir, weights, recorded);
+  if (existsSync(onnx)) {
+    return {
+      ...{ name: 'model.onnx', family: 'onnx', task: 'classify', config: null, files: { model: onnx } },
+      build: async () => ({ model: (await openOnnx(onnx)).graph }),
+    };
+  }
+  throw new VersusError('usage', 'there is neither weights.safetensors nor model.onnx', {
+    where: dir,
+    next: 'give a folder with config.json, weights.safetensors and io.safetensors, or model.onnx and io.safetensors',
+  });
+}
+
+async function checkpointModel(dir: string, weights: string, recorded: Recorded): Promise<ModelDef> {
+  const config = await readConfig(join(dir, 'config.json'));
+  const file = await openSafetensors(weights);
+  const names = file.names;
+  await file.close();
+  const image = recorded.inputs.pixel_values?.shape;
+  const { model } = fromCheckpointConfig(config, names, {
+    taps: true,
+    logits: 'all',
+    ...(image?.length === 4 && { image: [image[2]!, image[3]!] as const }),
+  });
+  return { ...model, weights: safetensors(weights) };
+}
+
+async function readConfig(path: string): Promise<unknown> {
+  try {
+    if ((await stat(path)).size > MAX_CONFIG_BYTES)
+      throw new Error(`it is larger than ${MAX_CONFIG_BYTES} bytes`);
+    return JSON.parse(await readFile(path, 'utf8'));
+  } catch (error) {
+    const missing = (error as NodeJS.ErrnoException).code === 'ENOENT';
+    throw new VersusError(missing ? 'usage' : 'input', `config.json cannot be read: ${reasonOf(error)}`, {
+      where: path,
+    });
+  }
+}

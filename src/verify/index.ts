@@ -1,0 +1,95 @@
+/** Whether a model computes what a reference implementation recorded. */
+import { join, resolve } from 'node:path';
+import type { Backend, OpenOptions } from '../core/backend.ts';
+import type { ModelDef } from '../core/model.ts';
+import type { Tensors } from '../core/tensor.ts';
+import { compareOutputs, type OutputDifference } from '../stats/parity.ts';
+import { prepareArtifacts, readSafetensors } from '../weights/index.ts';
+import type { LlavaConfig } from '../zoo/llava.ts';
+import { contrastiveOutputs } from './contrastive.ts';
+import { modelIn } from './folder.ts';
+import { languageOutputs } from './language.ts';
+import { inputOf, type Recorded, recordedFrom } from './recorded.ts';
+import { Sessions } from './sessions.ts';
+import { UNEXPANDED, visionLanguageOutputs } from './vision-language.ts';
+
+export interface VerifyOptions {
+  /** Where the model's files are kept, as for a run. */
+  readonly cacheDir: string;
+  readonly maxBytes: number;
+  /** Largest |difference| ÷ max(1, largest |expected|); 1e-4 when left out. Ids must be equal. */
+  readonly tolerance?: number;
+  /** fp32 when left out. */
+  readonly open?: OpenOptions;
+}
+
+export interface VerifyResult {
+  readonly dir: string;
+  /** `resnet`, `clip`, `llava`, `onnx` … */
+  readonly family: string;
+  readonly backend: string;
+  readonly tolerance: number;
+  /** Every expected output was computed and agrees. */
+  readonly agrees: boolean;
+  /** One per expected output, in the order of the file. */
+  readonly outputs: readonly OutputDifference[];
+}
+
+/**
+ * Runs the model in a folder (config.json + weights.safetensors, or model.onnx) on the inputs of its io.safetensors and
+ * compares every recorded output. What is recorded and cannot be computed counts as disagreement.
+ *
+ * @throws VersusError `usage` when a file is missing, `unsupported` for architectures and recordings that are not
+ * understood, `input` for damaged files
+ */
+export async function verifyFolder(
+  dir: string,
+  backend: Backend,
+  options: VerifyOptions,
+): Promise<VerifyResult> {
+  const recorded = recordedFrom(
+    await readSafetensors(join(dir, 'io.safetensors')),
+    join(dir, 'io.safetensors'),
+  );
+  const model = await modelIn(dir, recorded);
+  const artifacts = await prepareArtifacts(model, {
+    cacheDir: options.cacheDir,
+    maxBytes: options.maxBytes,
+    precision: 'fp32',
+  });
+  const sessions = new Sessions(backend, artifacts, options.open ?? { precision: 'fp32' });
+  const tolerance = options.tolerance ?? 1e-4;
+  try {
+    const computed = await compute(model, sessions, recorded);
+    const again = Object.hasOwn(computed, UNEXPANDED) && recorded.expected.logits;
+    const expected = again ? { ...recorded.expected, [UNEXPANDED]: again } : recorded.expected;
+    const outputs = compareOutputs(computed, expected, tolerance).map((o) =>
+      Object.hasOwn(computed, o.name) ? o : { ...o, problem: 'not computed' },
+    );
+    const agrees = outputs.every((o) => o.agrees);
+    return { dir: resolve(dir), family: model.family, backend: backend.name, tolerance, agrees, outputs };
+  } finally {
+    await sessions.close();
+  }
+}
+
+function compute(model: ModelDef, sessions: Sessions, recorded: Recorded): Promise<Tensors> {
+  switch (model.family) {
+    case 'clip':
+      return contrastiveOutputs(sessions, recorded);
+    case 'llama':
+    case 'qwen2':
+      return languageOutputs(sessions, recorded);
+    case 'llava':
+      return visionLanguageOutputs(sessions, recorded, model.config as LlavaConfig);
+    default:
+      return wholeGraph(sessions, recorded);
+  }
+}
+
+/** A graph that gives every output at once, by its own names. */
+async function wholeGraph(sessions: Sessions, recorded: Recorded): Promise<Tensors> {
+  const { inputs } = await sessions.session('model');
+  const feeds = inputs.map(({ name, shape }) => [name, inputOf(recorded, name, shape.length)] as const);
+  return sessions.run('model', Object.fromEntries(feeds));
+}

@@ -1,0 +1,73 @@
+import type { Tensor, Tensors } from '../core/tensor.ts';
+import { CachedDecoder } from './cached-decoder.ts';
+import { idsOf, type Recorded } from './recorded.ts';
+import type { Sessions } from './sessions.ts';
+import { joined, nextIds, span, withoutPadding } from './tokens.ts';
+
+/**
+ * What references record of a language model. `<prefix>logits` for every `<prefix>input_ids` (`padded_`: zero where the
+ * mask is); the prompt again in two parts, at once and then token by token, with the cache after each; greedy tokens.
+ */
+export async function languageOutputs(sessions: Sessions, recorded: Recorded): Promise<Tensors> {
+  const outputs: Tensors = {};
+  for (const name of Object.keys(recorded.inputs)) {
+    const prefix = /^(.*)input_ids$/.exec(name)?.[1];
+    if (prefix !== undefined) outputs[`${prefix}logits`] = await allLogits(sessions, recorded, prefix);
+  }
+  if (!recorded.inputs.input_ids) return outputs;
+  const ids = idsOf(recorded, 'input_ids');
+  Object.assign(outputs, await inTwoParts(sessions, recorded, ids));
+  for (const [name, prompt] of [['greedy_ids', ids.shape[1]!] as const, ['greedy_new_ids', 0] as const]) {
+    const wanted = (recorded.expected[name]?.shape[1] ?? 0) - prompt;
+    if (wanted <= 0) continue;
+    const decoder = new CachedDecoder(sessions, 'model', 'input_ids');
+    const { ids: fresh } = await greedy(decoder, ids, wanted, (next) => Promise.resolve(next));
+    outputs[name] = prompt > 0 ? joined([ids, fresh]) : fresh;
+  }
+  return outputs;
+}
+
+async function allLogits(sessions: Sessions, recorded: Recorded, prefix: string): Promise<Tensor> {
+  const optional = (name: string) =>
+    recorded.inputs[prefix + name] ? idsOf(recorded, prefix + name) : undefined;
+  const mask = optional('attention_mask');
+  const decoder = new CachedDecoder(sessions, 'model', 'input_ids');
+  const logits = await decoder.step(idsOf(recorded, `${prefix}input_ids`), {
+    mask,
+    positions: optional('position_ids'),
+  });
+  return mask ? withoutPadding(logits, mask) : logits;
+}
+
+/** The first part's length is that of the cache which the reference recorded behind it. */
+async function inTwoParts(sessions: Sessions, { expected }: Recorded, ids: Tensor): Promise<Tensors> {
+  const length = ids.shape[1]!;
+  const first = expected['past_key_values.0.key']?.shape[2] ?? expected.prefill_logits?.shape[1] ?? length;
+  if (first < 1 || first >= length) return {};
+  const decoder = new CachedDecoder(sessions, 'model', 'input_ids');
+  const outputs: Tensors = { prefill_logits: await decoder.step(span(ids, 0, first)) };
+  Object.assign(outputs, decoder.cache('past_key_values.'));
+  const rest: Tensor[] = [];
+  for (let at = first; at < length; at++) rest.push(await decoder.step(span(ids, at, at + 1)));
+  return { ...outputs, decode_logits: joined(rest), ...decoder.cache('present.') };
+}
+
+/**
+ * The most likely token, fed back, again and again.
+ * @param toInput turns ids into what the decoder takes
+ * @returns the new ids, and the logits of the step that fed each but the last
+ */
+export async function greedy(
+  decoder: CachedDecoder,
+  prompt: Tensor,
+  count: number,
+  toInput: (ids: Tensor) => Promise<Tensor>,
+): Promise<{ ids: Tensor; logits: Tensor[] }> {
+  const fresh = [nextIds(await decoder.step(prompt))];
+  const logits: Tensor[] = [];
+  while (fresh.length < count) {
+    logits.push(await decoder.step(await toInput(fresh.at(-1)!)));
+    fresh.push(nextIds(logits.at(-1)!));
+  }
+  return { ids: joined(fresh), logits };
+}
