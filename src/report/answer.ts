@@ -1,0 +1,120 @@
+import type { Comparison, Summary } from '../core/report.ts';
+import { mainPlace } from './charts/place.ts';
+import { metricLabel, printable, quantity } from './format.ts';
+import { type Gap, gapsOf } from './gaps.ts';
+import { type Phrase, type Statement, statement } from './statement.ts';
+import {
+  byMerit,
+  groupBy,
+  headline,
+  isRanked,
+  place,
+  type Slice,
+  type SuiteView,
+  slices,
+  unique,
+} from './view.ts';
+
+const MOST_STATEMENTS = 12;
+
+/** What a report says about one metric of a suite under the conditions where it says most. */
+export interface Lead {
+  readonly metric: string;
+  readonly slice: Slice;
+  /** `batch 1, onnxruntime-cpu`. */
+  readonly where: string;
+  /** Valid arms, best first. */
+  readonly ranking: readonly (Summary & { readonly value: number })[];
+  readonly statements: readonly Statement[];
+}
+
+export interface Answer {
+  readonly view: SuiteView;
+  readonly leads: readonly Lead[];
+  /** The most telling statements: the first pair of arms on every headline metric, then the other pairs. */
+  readonly statements: readonly Statement[];
+  readonly gaps: readonly Gap[];
+}
+
+/** The answer to a suite's question, from the comparisons alone. */
+export function answerOf(view: SuiteView): Answer {
+  const leads = headline(view).flatMap((metric) =>
+    slices(view, metric).flatMap((slice) => leadOf(view, slice) ?? []),
+  );
+  const pairs = groupBy(
+    leads.flatMap((lead) => lead.statements),
+    ({ comparison }) => `${comparison.a.arm}\n${comparison.b.arm}`,
+  );
+  return {
+    view,
+    leads,
+    statements: [...pairs.values()].flat().slice(0, MOST_STATEMENTS),
+    gaps: gapsOf(view),
+  };
+}
+
+function leadOf(view: SuiteView, slice: Slice): Lead | null {
+  const main = mainPlace(slice.rows);
+  if (main === null) return null;
+  const rows = slice.rows.filter((row) => place(row) === main.place);
+  const comparisons = view.comparisons.filter(
+    (c) =>
+      c.metric === slice.metric &&
+      c.workload === slice.workload &&
+      c.batch === slice.batch &&
+      place(c) === main.place,
+  );
+  return {
+    metric: slice.metric,
+    slice,
+    where: `${several(view) ? `${printable(slice.workload)}, ` : ''}batch ${slice.batch}, ${printable(main.place)}`,
+    ranking: rows.filter(isRanked).sort(byMerit(slice.better)),
+    statements: comparisons.map(statement),
+  };
+}
+
+const several = (view: SuiteView): boolean => unique(view.rows.map((row) => row.workload)).length > 1;
+
+/** The answer's first sentence: the best arm on the first headline metric and how it stands to its opponent. */
+export function verdictOf(answer: Answer): Phrase {
+  const first = answer.statements[0];
+  if (first) return first.text;
+  const lead = answer.leads[0];
+  if (!lead) return ['No valid result.'];
+  if (lead.ranking.length === 1) {
+    const values = answer.leads
+      .filter((other) => other.ranking.length === 1)
+      .map(
+        ({ metric, ranking, slice }) => `${metricLabel(metric)} ${quantity(ranking[0]!.value, slice.unit)}`,
+      );
+    return [
+      'Only ',
+      { name: lead.ranking[0]!.arm },
+      ` was measured, so nothing is compared: ${unique(values).join(', ')}`,
+    ];
+  }
+  return [
+    { name: lead.ranking[0]!.arm },
+    ` measured best on ${metricLabel(lead.metric)}, but no pair of arms was compared`,
+  ];
+}
+
+/** Arms of a metric in order, with their values: `resnet-18 23.9 ms, deit-s-16 48.6 ms`. */
+export function rankingOf(lead: Lead, most = 6): Phrase {
+  const shown = lead.ranking.slice(0, most);
+  const phrase: (string | { name: string })[] = shown.flatMap((row, i) => [
+    ...(i > 0 ? [', '] : []),
+    { name: row.arm },
+    ` ${quantity(row.value, row.unit)}`,
+  ]);
+  if (lead.ranking.length > most) phrase.push(` and ${lead.ranking.length - most} more`);
+  return phrase;
+}
+
+/** Comparisons on headline metrics under all conditions, those of the answer first. */
+export function comparisonsOf(view: SuiteView): readonly Comparison[] {
+  const order = new Map(headline(view).map((metric, i) => [metric, i]));
+  return view.comparisons
+    .filter(({ metric }) => order.has(metric))
+    .sort((a, b) => order.get(a.metric)! - order.get(b.metric)!);
+}

@@ -1,0 +1,62 @@
+import { type Answer, rankingOf, verdictOf } from '../answer.ts';
+import { capital, metricLabel, plural, slug } from '../format.ts';
+import type { Statement } from '../statement.ts';
+import { CERTAINTY } from '../table.ts';
+import { html, htmlPhrase } from './text.ts';
+
+const MOST_LINES = 8;
+
+/** How sure, as a word in a colour, with the reason when the pointer rests on it. */
+export const pill = ({ certainty, because }: Statement): string =>
+  `<span class="pill ${certainty}" title="${html(because)}">${CERTAINTY[certainty]}</span>`;
+
+/** A suite in ten seconds: the question, the answer, by how much and how sure on every headline metric, what was not valid. */
+export function card(answer: Answer): string {
+  const { info } = answer.view;
+  const lines = answer.statements.filter(({ certainty }) => certainty !== 'none').slice(0, MOST_LINES);
+  return `<article class="card">
+<p class="kicker"><a href="#${slug('suite', info.name)}">${html(info.name)}</a></p>
+<h3>${html(info.question || info.name)}</h3>
+<p class="verdict">${htmlPhrase(verdictOf(answer))}.${answer.statements[0] ? ` ${pill(answer.statements[0])}` : ''}</p>
+${lines.length > 1 ? scoreboard(lines) : ''}${notRanked(answer)}
+</article>`;
+}
+
+function scoreboard(lines: readonly Statement[]): string {
+  return `<table class="score"><thead><tr><th>on</th><th>better</th><th>than</th><th class="num">by</th><th>how sure</th></tr></thead>
+<tbody>${lines.map(scoreLine).join('\n')}</tbody></table>`;
+}
+
+function scoreLine(line: Statement): string {
+  const { a, b, metric, batch } = line.comparison;
+  const won = line.winner !== null;
+  const [first, second] = line.winner === b.arm ? [b, a] : [a, b];
+  const by =
+    line.amount === null
+      ? ''
+      : `${html(line.amount)}${line.range ? `<small>${html(line.range)}</small>` : ''}`;
+  return `<tr><td>${html(capital(metricLabel(metric)))}<small>batch ${batch}</small></td><td>${won ? `<b>${html(first.arm)}</b>` : `${html(first.arm)} <small>no sure winner</small>`}</td><td>${html(second.arm)}</td><td class="num">${by}</td><td>${pill(line)}</td></tr>`;
+}
+
+function notRanked({ gaps }: Answer): string {
+  if (gaps.length === 0) return '';
+  const items = gaps
+    .slice(0, 4)
+    .map(
+      (gap) =>
+        `<li><b>${plural(gap.cells, 'cell')} ${html(gap.word)}</b>: ${html(gap.who)} on ${html(gap.where)}. ${html(gap.reason)}</li>`,
+    );
+  if (gaps.length > 4) items.push(`<li>${plural(gaps.length - 4, 'more reason')} below</li>`);
+  return `<div class="gaps"><p>Not ranked</p><ul>${items.join('')}</ul></div>`;
+}
+
+/** Valid arms in order on every headline metric. */
+export function rankings({ leads }: Answer): string {
+  const lists = leads
+    .filter(({ ranking }) => ranking.length > 1)
+    .map(
+      (lead) =>
+        `<li><span>${html(capital(metricLabel(lead.metric)))} <small>${html(lead.where)}</small></span> ${htmlPhrase(rankingOf(lead))}</li>`,
+    );
+  return lists.length > 0 ? `<h3>Best first</h3><ul class="rankings">${lists.join('')}</ul>` : '';
+}
