@@ -12,7 +12,7 @@ import { createRunFolder, findRun, type RunPaths } from './paths.ts';
 import { type Plan, plan } from './plan.ts';
 import { probeBackends } from './probe.ts';
 import type { RunEvent } from './progress.ts';
-import { RecordWriter } from './records.ts';
+import { type RecordDisk, RecordWriter } from './records.ts';
 import { backendsOf, type Outcome, planAgain, readInterrupted } from './resume.ts';
 import { cellStatuses } from './schedule.ts';
 
@@ -35,6 +35,8 @@ export interface RunOptions {
   /** Makes stopping quicker: the running process is killed at once. */
   readonly hardSignal?: AbortSignal | undefined;
   readonly onEvent?: ((event: RunEvent) => void) | undefined;
+  /** How records reach the disk, where a test wants it full. */
+  readonly disk?: RecordDisk | undefined;
 }
 
 export interface RunOutcome {
@@ -92,7 +94,7 @@ async function setUp(options: RunOptions, environment: Environment): Promise<Set
   const made = plan(config, filter, probes);
   const paths = createRunFolder(options.out);
   const unlock = lockRun(paths.lock);
-  const writer = RecordWriter.create(paths.records);
+  const writer = RecordWriter.create(paths.records, options.disk);
   try {
     writer.append({
       type: 'run',
@@ -127,7 +129,7 @@ async function setUpAgain(options: RunOptions, name: string, environment: Enviro
     const probes = await probe(options, backendsOf(interrupted.run));
     const again = planAgain(options.config, options.filter, interrupted, probes, environment);
     const { outcomes, peaks } = interrupted;
-    const writer = RecordWriter.resume(paths.records);
+    const writer = RecordWriter.resume(paths.records, options.disk);
     return { paths, runId: interrupted.run.run_id, plan: again, probes, writer, outcomes, peaks, unlock };
   } catch (error) {
     unlock();

@@ -1,4 +1,7 @@
+import { spawn } from 'node:child_process';
+import fs from 'node:fs';
 import path from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Config } from '../../src/core/config.ts';
 import { probeBackends } from '../../src/run/probe.ts';
@@ -21,6 +24,15 @@ afterAll(() => bench.clean());
 
 const run = (backend: string, pass: 'check' | 'speed' = 'check', timeoutMs = 60_000, profile = 'default') =>
   supervise(taskOf(config, backend, pass, reference, profile), { timeoutMs });
+
+/** Whether a process is there and not only waiting to be reaped. */
+function running(pid: number): boolean {
+  try {
+    return !/^State:\s+Z/m.test(fs.readFileSync(`/proc/${pid}/status`, 'utf8'));
+  } catch {
+    return false;
+  }
+}
 
 describe('a worker process', () => {
   it('checks a case against the reference and finds its exact facts', async () => {
@@ -92,6 +104,22 @@ describe('a worker process', () => {
       },
     });
     expect(ending).toMatchObject({ status: 'cancelled', reason: 'stopped while checking the outputs' });
+  });
+
+  it.runIf(process.platform === 'linux')('leaves when its parent is killed', async () => {
+    const script = fileURLToPath(new URL('./fixtures/parent.ts', import.meta.url));
+    const parent = spawn(process.execPath, ['--import', import.meta.resolve('tsx'), script, reference], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    let said = '';
+    for await (const chunk of parent.stdout) {
+      said += chunk;
+      if (said.includes('computing the reference')) break;
+    }
+    const worker = fs.readFileSync(`/proc/${parent.pid}/task/${parent.pid}/children`, 'utf8').trim();
+    expect(worker).toMatch(/^\d+$/);
+    parent.kill('SIGKILL');
+    await expect.poll(() => running(Number(worker)), { timeout: 10_000 }).toBe(false);
   });
 
   it('whose config is gone fails and says so', async () => {
