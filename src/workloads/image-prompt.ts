@@ -1,15 +1,26 @@
 import type { Session } from '../core/backend.ts';
 import type { Sample } from '../core/dataset.ts';
 import { VersusError } from '../core/errors.ts';
+import type { Graph } from '../core/graph.ts';
 import type { ImagePreprocess } from '../core/model.ts';
 import { random } from '../core/random.ts';
 import type { Tensor, Tensors } from '../core/tensor.ts';
 import { tensor } from '../core/tensor.ts';
 import type { Job, Metric, Workload } from '../core/workload.ts';
 import { loadBatch } from '../data/loader.ts';
+import type { Tokenizer } from '../data/tokenizer.ts';
+import { inferShapes } from '../graph/infer.ts';
+import { graphMacs, graphOf } from './cost.ts';
 import { checkLengths } from './generate.ts';
-import { asFloat, concrete, drawImages, imageDims, imageInput } from './inputs.ts';
-import { forcedLogits, generateSteps, languageMetrics, onlyOutput, openLanguage } from './language.ts';
+import { asFloat, concrete, type Dims, drawImages, imageDims, imageInput } from './inputs.ts';
+import {
+  forcedLogits,
+  generateSteps,
+  languageMacs,
+  languageMetrics,
+  onlyOutput,
+  openLanguage,
+} from './language.ts';
 import { exactly, tokenizerOf } from './text.ts';
 
 export interface ImagePromptParams {
@@ -55,6 +66,26 @@ export function spliceFeatures(embeds: Tensor, features: Tensor, at: number): Te
   return tensor(embeds.dtype, embeds.shape, data);
 }
 
+/** Tokens before and after the image, as LLaVA asks: image first, then the question (Liu et al., "Visual instruction tuning", 2023). */
+function promptAround(
+  tokenizer: Tokenizer,
+  params: ImagePromptParams,
+): { before: readonly number[]; after: readonly number[] } {
+  const question = params.question ?? '\nWhat is shown, and in which colour? ASSISTANT:';
+  return {
+    before: tokenizer.encode('USER: '),
+    after: exactly(tokenizer.encode(question), params.promptTokens),
+  };
+}
+
+/** Rows that the tower hands on per image, by shape inference; null where they depend on the pixels. */
+function inferredRows(graph: Graph, dims: Dims, batch: number): number | null {
+  const shape = inferShapes(graph, dims).outputs[0]?.shape ?? [];
+  const rows = shape.length === 3 ? shape[1] : shape[0];
+  if (typeof rows !== 'number') return null;
+  return shape.length === 3 ? rows : rows / batch;
+}
+
 async function imagesOf(job: Job<ImagePromptParams>): Promise<readonly Sample[] | null> {
   const { dataset, split = 'test' } = job.params;
   if (dataset === undefined || !job.model.preprocess) return null;
@@ -82,6 +113,17 @@ export const imagePrompt: Workload<ImagePromptParams> = {
     ...languageMetrics(['preprocess', 'vision']),
   ],
 
+  async macs(params, batch, model) {
+    const graph = await graphOf(model, 'vision');
+    const dims = imageDims(imageInput(graph.inputs), model, batch);
+    const rows = inferredRows(graph, dims, batch);
+    const vision = await graphMacs(model, 'vision', () => dims);
+    if (rows === null || vision === null) return null;
+    const { before, after } = promptAround(await tokenizerOf(model, 'embed', params.tokenizer), params);
+    const text = await languageMacs(model, batch, before.length + rows + after.length, params.newTokens);
+    return text === null ? null : vision + text;
+  },
+
   async open(job) {
     const { params, batch, model } = job;
     checkLengths(params);
@@ -91,19 +133,13 @@ export const imagePrompt: Workload<ImagePromptParams> = {
     const shape = concrete(input, imageDims(input, model, batch));
     const language = await openLanguage(job);
     const tokenizer = await tokenizerOf(model, 'embed', params.tokenizer);
-
     const drawn = drawImages(input, shape, job.seed);
     const load = async (files: readonly Sample[], spec: ImagePreprocess): Promise<Tensor> =>
       asFloat((await loadBatch(files, spec)).images, input.dtype);
     const filesOf = (repetition: number) =>
       Array.from({ length: batch }, (_, i) => samples![(repetition * batch + i) % samples!.length]!);
     const rows = await imageTokens(vision, { [input.name]: drawn }, batch);
-    // As LLaVA asks: the image first, then the question (Liu et al., "Visual instruction tuning", 2023).
-    const before = tokenizer.encode('USER: ');
-    const after = exactly(
-      tokenizer.encode(params.question ?? '\nWhat is shown, and in which colour? ASSISTANT:'),
-      params.promptTokens,
-    );
+    const { before, after } = promptAround(tokenizer, params);
     const sequence = [...before, ...new Array<number>(rows).fill(0), ...after];
     const prompt = Array.from({ length: batch }, () => sequence).flat();
 

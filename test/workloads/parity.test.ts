@@ -116,9 +116,11 @@ describe.each(cases)('$name', ({ workload, model: subject, params, phases }) => 
     if (workload !== generate) expect(await outputs(2)).not.toEqual(first);
   });
 
-  it('knows its multiply–accumulates or says that it does not', async () => {
-    const macs = await workload.macs?.(params, batch, subject);
-    if (workload === imagePrompt) expect(macs).toBeUndefined();
-    else expect(macs).toBeGreaterThan(0);
+  it('knows its multiply–accumulates, and twice as many for twice the batch', async () => {
+    const one = await workload.macs?.(params, 1, subject);
+    expect(one).toBeGreaterThan(0);
+    if (workload !== product && workload !== zeroShot) {
+      expect(await workload.macs?.(params, 2, subject)).toBe(2 * one!);
+    }
   });
 });
