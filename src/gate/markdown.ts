@@ -1,0 +1,72 @@
+import { markdownTable } from 'markdown-table';
+import { countVerdicts, exitCodeOf, type GateResult, type GateRow, type GateVerdict } from './result.ts';
+
+/** Order in which a reader wants to see them. */
+const SHOWN: readonly GateVerdict[] = [
+  'regression',
+  'invalid',
+  'missing',
+  'suspected',
+  'inconclusive',
+  'improved',
+];
+const ROWS = 100;
+
+/** A table of everything that is not plainly ok, with the verdict of the whole above it. Names are escaped. */
+export function gateMarkdown(result: GateResult, options: { readonly strict?: boolean } = {}): string {
+  const counts = countVerdicts(result);
+  const rank = (row: GateRow) => SHOWN.indexOf(row.verdict);
+  const rows = result.rows.filter((r) => rank(r) >= 0).sort((a, b) => rank(a) - rank(b));
+  const summary = [...SHOWN, 'ok' as const, 'new' as const]
+    .filter((v) => counts[v])
+    .map((v) => `${counts[v]} ${v}`);
+  const lines = [
+    `## Performance gate: ${headline(result, options.strict ?? false)}`,
+    '',
+    `Run ${escape(result.run)} against baseline ${escape(result.baseline_run)}: ${summary.join(', ') || 'nothing to judge'}.`,
+    ...result.notes.map((note) => `\n> ${escape(note)}`),
+  ];
+  if (rows.length > 0) {
+    const table = rows
+      .slice(0, ROWS)
+      .map((r) => [
+        r.verdict,
+        escape(r.case_id),
+        escape(r.metric),
+        figure(r.base, r.unit),
+        figure(r.head, r.unit),
+        r.p_adjusted === null ? '' : r.p_adjusted.toPrecision(2),
+        escape(r.reason),
+      ]);
+    lines.push(
+      '',
+      markdownTable([['verdict', 'case', 'metric', 'baseline', 'now', 'p (Holm)', 'why'], ...table]),
+    );
+    if (rows.length > ROWS) lines.push('', `… and ${rows.length - ROWS} more rows.`);
+  }
+  return `${lines.join('\n')}\n`;
+}
+
+function headline(result: GateResult, strict: boolean): string {
+  const code = exitCodeOf(result, { strict });
+  if (code === 1) return 'regression';
+  if (code === 3) return 'invalid results';
+  const counts = countVerdicts(result);
+  return counts.inconclusive || counts.suspected ? 'no regression shown, some rows inconclusive' : 'ok';
+}
+
+function figure(value: number | null, unit: string): string {
+  if (value === null) return '';
+  const digits = Number.isInteger(value) ? String(value) : value.toPrecision(4);
+  return unit === 'count' ? digits : `${digits} ${escape(unit)}`;
+}
+
+/** Text that Markdown and HTML leave as it is, on one line. */
+function escape(text: string): string {
+  return text
+    .replace(/\s+/g, ' ')
+    .replace(/&/g, '&amp;')
+    .replace(/</g, '&lt;')
+    .replace(/>/g, '&gt;')
+    .replace(/[\\`*_[\]|~#@]/g, '\\$&');
+}
