@@ -78,7 +78,7 @@ export function statement(comparison: Comparison): Statement {
   const [best, other] = winner === a ? [low, high] : [high, low];
   const text = [
     { name: winner.arm },
-    ' is better than ',
+    ' beats ',
     { name: loser.arm },
     ` on ${on}: ${best} against ${other}${how}`,
   ];

@@ -57,7 +57,7 @@ function top(input: ReportInput, answers: readonly Answer[]): string {
 <nav>${links.map(([id, name]) => `<a href="#${id}">${html(name)}</a>`).join('')}</nav>
 ${
   warnings.length > 0
-    ? `<div class="banner" role="note">Take the numbers with care:<ul>${warnings
+    ? `<div class="banner" role="note"><p>Take the numbers with care</p><ul>${warnings
         .slice(0, 6)
         .map((text) => `<li>${html(text)}</li>`)
         .join('')}</ul></div>`

@@ -13,6 +13,7 @@ function draw(theme) {
   for (const box of document.querySelectorAll('[data-chart]')) {
     const { type, data, options } = structuredClone(configurations[Number(box.dataset.chart)]);
     drawn.get(box)?.destroy();
+    box.style.height = `${box.dataset.height - (options.plugins.subtitle.text.length + 1) * 20 - 24}px`;
     const top = options.plugins;
     top.title = { display: false };
     top.subtitle = { display: false };

@@ -1,5 +1,5 @@
 import { type Answer, rankingOf, verdictOf } from '../answer.ts';
-import { capital, metricLabel, plural, slug } from '../format.ts';
+import { capital, metricLabel, plural, shorten, slug } from '../format.ts';
 import type { Statement } from '../statement.ts';
 import { CERTAINTY } from '../table.ts';
 import { html, htmlPhrase } from './text.ts';
@@ -14,11 +14,13 @@ export const pill = ({ certainty, because }: Statement): string =>
 export function card(answer: Answer): string {
   const { info } = answer.view;
   const lines = answer.statements.filter(({ certainty }) => certainty !== 'none').slice(0, MOST_LINES);
-  return `<article class="card">
+  const board = lines.length > 1 ? scoreboard(lines) : '';
+  return `<article class="card${board ? '' : ' plain'}"><div>
 <p class="kicker"><a href="#${slug('suite', info.name)}">${html(info.name)}</a></p>
 <h3>${html(info.question || info.name)}</h3>
 <p class="verdict">${htmlPhrase(verdictOf(answer))}.${answer.statements[0] ? ` ${pill(answer.statements[0])}` : ''}</p>
-${lines.length > 1 ? scoreboard(lines) : ''}${notRanked(answer)}
+${notRanked(answer)}</div>
+${board}
 </article>`;
 }
 
@@ -29,14 +31,18 @@ function scoreboard(lines: readonly Statement[]): string {
 
 function scoreLine(line: Statement): string {
   const { a, b, metric, batch } = line.comparison;
-  const won = line.winner !== null;
-  const [first, second] = line.winner === b.arm ? [b, a] : [a, b];
+  const [first, second] = line.winner === b.arm ? [b.arm, a.arm] : [a.arm, b.arm];
+  const better = line.winner === null ? `${arm(first)}<small>no sure winner</small>` : `<b>${arm(first)}</b>`;
   const by =
     line.amount === null
       ? ''
       : `${html(line.amount)}${line.range ? `<small>${html(line.range)}</small>` : ''}`;
-  return `<tr><td>${html(capital(metricLabel(metric)))}<small>batch ${batch}</small></td><td>${won ? `<b>${html(first.arm)}</b>` : `${html(first.arm)} <small>no sure winner</small>`}</td><td>${html(second.arm)}</td><td class="num">${by}</td><td>${pill(line)}</td></tr>`;
+  return `<tr><td>${html(capital(metricLabel(metric)))}<small>batch ${batch}</small></td><td>${better}</td><td>${arm(second)}</td><td class="num">${by}</td><td>${pill(line)}</td></tr>`;
 }
+
+/** Names do not break in this table, so they are short; the whole name shows when the pointer rests on it. */
+const arm = (name: string): string =>
+  `<span class="arm" title="${html(name)}">${html(shorten(name, 24))}</span>`;
 
 function notRanked({ gaps }: Answer): string {
   if (gaps.length === 0) return '';
@@ -56,7 +62,7 @@ export function rankings({ leads }: Answer): string {
     .filter(({ ranking }) => ranking.length > 1)
     .map(
       (lead) =>
-        `<li><span>${html(capital(metricLabel(lead.metric)))} <small>${html(lead.where)}</small></span> ${htmlPhrase(rankingOf(lead))}</li>`,
+        `<li><span>${html(capital(metricLabel(lead.metric)))} <small>${html(lead.where)}</small></span><div>${htmlPhrase(rankingOf(lead))}</div></li>`,
     );
   return lists.length > 0 ? `<h3>Best first</h3><ul class="rankings">${lists.join('')}</ul>` : '';
 }
