@@ -35,6 +35,7 @@ class Watch implements MemoryTracker {
   private readonly timer: NodeJS.Timeout;
   private readonly gpu;
   private pending: Promise<void> | null = null;
+  private marking: Promise<void> | null = null;
   private baseline: number | null = null;
   private peak: number | null = null;
   /** The high-water mark that was there before what is measured began, where it could not be reset. */
@@ -54,7 +55,7 @@ class Watch implements MemoryTracker {
     this.peak = null;
     this.observations = 0;
     const reset = this.resident.resetMark();
-    void this.observe((rss, mark) => {
+    this.marking = this.observe((rss, mark) => {
       this.baseline = rss;
       this.peak = rss;
       this.staleMark = reset ? 0 : (mark ?? 0);
@@ -63,14 +64,14 @@ class Watch implements MemoryTracker {
 
   async stop(): Promise<MemorySample> {
     clearInterval(this.timer);
+    await this.marking;
     await this.pending;
     await this.observe((rss, mark) => this.note(rss, mark));
     this.resident.close();
-    const { baseline, peak } = this;
     return {
-      baseline_rss: baseline,
-      peak_rss: peak,
-      difference_rss: baseline === null || peak === null ? null : peak - baseline,
+      baseline_rss: this.baseline,
+      peak_rss: this.peak,
+      difference_rss: this.baseline === null || this.peak === null ? null : this.peak - this.baseline,
       peak_gpu: this.gpu.stop(),
       method: this.method,
       interval_ms: this.intervalMs,
