@@ -66,7 +66,12 @@ function toXml(name: string, cases: readonly TestCase[]): string {
     format: true,
     suppressEmptyNode: true,
   });
-  const suites = Map.groupBy(cases, (c) => c.suite);
+  const suites = new Map<string, TestCase[]>();
+  for (const test of cases) {
+    const list = suites.get(test.suite);
+    if (list) list.push(test);
+    else suites.set(test.suite, [test]);
+  }
   return builder.build({
     '?xml': { '@version': '1.0', '@encoding': 'UTF-8' },
     testsuites: {
@@ -98,5 +103,5 @@ function totals(cases: readonly TestCase[]): Record<string, number> {
 /** XML 1.0 has no way to write most control characters, lone surrogates, U+FFFE and U+FFFF: they become U+FFFD. */
 function clean(text: string): string {
   // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what is taken out
-  return text.toWellFormed().replace(/[\u0000-\u0008\u000b\u000c\u000e-\u001f\ufffe\uffff]/g, '\ufffd');
+  return text.replace(/[\u0000-\u0008\u000b\u000c\u000e-\u001f\ufffe\uffff\p{Surrogate}]/gu, '\ufffd');
 }

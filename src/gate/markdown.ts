@@ -23,20 +23,20 @@ export function gateMarkdown(result: GateResult, options: { readonly strict?: bo
   const lines = [
     `## Performance gate: ${headline(result, options.strict ?? false)}`,
     '',
-    `Run ${escape(result.run)} against baseline ${escape(result.baseline_run)}: ${summary.join(', ') || 'nothing to judge'}.`,
-    ...result.notes.map((note) => `\n> ${escape(note)}`),
+    `Run ${plain(result.run)} against baseline ${plain(result.baseline_run)}: ${summary.join(', ') || 'nothing to judge'}.`,
+    ...result.notes.map((note) => `\n> ${plain(note)}`),
   ];
   if (rows.length > 0) {
     const table = rows
       .slice(0, ROWS)
       .map((r) => [
         r.verdict,
-        escape(r.case_id),
-        escape(r.metric),
+        plain(r.case_id),
+        plain(r.metric),
         figure(r.base, r.unit),
         figure(r.head, r.unit),
         r.p_adjusted === null ? '' : r.p_adjusted.toPrecision(2),
-        escape(r.reason),
+        plain(r.reason),
       ]);
     lines.push(
       '',
@@ -58,11 +58,11 @@ function headline(result: GateResult, strict: boolean): string {
 function figure(value: number | null, unit: string): string {
   if (value === null) return '';
   const digits = Number.isInteger(value) ? String(value) : value.toPrecision(4);
-  return unit === 'count' ? digits : `${digits} ${escape(unit)}`;
+  return unit === 'count' ? digits : `${digits} ${plain(unit)}`;
 }
 
 /** Text that Markdown and HTML leave as it is, on one line. */
-function escape(text: string): string {
+function plain(text: string): string {
   return text
     .replace(/\s+/g, ' ')
     .replace(/&/g, '&amp;')
