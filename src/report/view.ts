@@ -98,6 +98,9 @@ const STATUS_WORDS: Readonly<Record<Status, string>> = {
 };
 export const statusWord = (status: Status): string => STATUS_WORDS[status] ?? status;
 
+/** What is wrong with a row's value, in a word; `n/a` where the cell is valid but this metric has no value. */
+export const valueWord = (row: Summary): string => (row.status === 'ok' ? 'n/a' : statusWord(row.status));
+
 /** Backend, with the precision where it is not the usual one: `onnxruntime-cpu`, `onnxruntime-cuda fp16`. */
 export const place = (row: { readonly backend: string; readonly precision: string }): string =>
   row.precision === 'fp32' ? row.backend : `${row.backend} ${row.precision}`;

@@ -51,7 +51,7 @@ const arm = (
 });
 
 export function sampleSuites(): SampleSuite[] {
-  return [classification(), zeroShot(), textTasks(), hostile()];
+  return [classification(), zeroShot(), textTasks(), alone(), hostile()];
 }
 
 function classification(): SampleSuite {
@@ -108,6 +108,29 @@ function zeroShot(): SampleSuite {
       arm('cached prompts', null, { vision: 38.1, similarity: 0.08 }, 151_277_313, 4.37e9),
       arm('uncached prompts', null, { vision: 38.3, text: 412, similarity: 0.08 }, 151_277_313, 51.2e9),
     ],
+    trouble: {},
+  };
+}
+
+/** One arm, two ways of asking: nothing to compare between arms. */
+function alone(): SampleSuite {
+  return {
+    info: {
+      name: 'caching',
+      question: 'How much does caching the class embeddings save?',
+      headline: ['cached', 'uncached'],
+      contrasts: [],
+      metrics: {
+        'zero-shot': [
+          { ...latency, name: 'cached', phases: ['vision', 'similarity'] },
+          { ...latency, name: 'uncached', phases: ['vision', 'similarity', 'text'] },
+        ],
+      },
+    },
+    workload: 'zero-shot',
+    batches: [1],
+    backends: ['onnxruntime-cpu'],
+    arms: [arm('clip-vit-b-32', 'CLIP', { vision: 38.3, text: 412, similarity: 0.08 }, 151_277_313, 51.2e9)],
     trouble: {},
   };
 }

@@ -20,6 +20,7 @@ import {
   slices,
   statusWord,
   unique,
+  valueWord,
 } from '../view.ts';
 import { type Datum, type Draft, heightFor, nameAxis, numberAxis, options, type Series } from './chart.ts';
 import { faded, GREY, groupColours, placeColours } from './palette.ts';
@@ -113,11 +114,7 @@ function datum(row: Summary, label: string, divisor: number): Datum {
     x: row.value === null ? 0 : row.value / divisor,
     y: label,
     ...(range ? { xMin: row.ci_lo! / divisor, xMax: row.ci_hi! / divisor } : {}),
-    label: ranked
-      ? value
-      : row.value === null
-        ? statusWord(row.status)
-        : `${statusWord(row.status)} (${value})`,
+    label: ranked ? value : row.value === null ? valueWord(row) : `${valueWord(row)} (${value})`,
     hatched: !ranked,
     tip: tip(row),
   };

@@ -3,6 +3,9 @@
  * JavaScript module, because PNG, SVG and the page run this same text; the page inlines it as it stands.
  */
 
+/** Width of the chip that stands for a missing bar, in CSS pixels. */
+const CHIP = 22;
+
 const FONT = 'Inter, "DejaVu Sans", system-ui, sans-serif';
 
 /** Gives a Chart class our looks and registers the plugin that draws labels and hatching. */
@@ -25,7 +28,13 @@ export function prepare(Chart, theme) {
     color: theme.text,
   });
   Object.assign(defaults.plugins.tooltip, { padding: 10, boxPadding: 4, displayColors: false });
-  Object.assign(defaults.plugins.tooltip.callbacks, { title: tipTitle, label: tipLines });
+  const callbacks = { title: tipTitle, label: tipLines };
+  Object.assign(defaults.plugins.tooltip.callbacks, callbacks);
+  // These types bring tooltips of their own, which would win over the defaults.
+  for (const type of ['scatter', 'barWithErrorBars', 'scatterWithErrorBars']) {
+    const own = Chart.overrides[type]?.plugins?.tooltip?.callbacks;
+    if (own) Object.assign(own, callbacks);
+  }
   defaults.scales.logarithmic.afterBuildTicks = thinLogTicks;
   // Chart.js names 1, 2, 3, 5 of a decade only; batch sizes are others.
   defaults.scales.logarithmic.ticks.callback = Chart.Ticks.formatters.numeric;
@@ -107,8 +116,10 @@ function annotateBar(chart, theme, element, raw) {
   const { x, y, base, height } = element.getProps(['x', 'y', 'base', 'height'], true);
   const left = Math.max(chartArea.left, Math.min(x, base));
   const right = Math.min(chartArea.right, Math.max(x, base));
-  if (raw.hatched && right > left)
-    hatch(ctx, theme, { left, top: y - height / 2, width: right - left, height });
+  // Without a value there is no bar: a hatched chip says that something should stand here.
+  const empty = raw.hatched && !(right - left >= 1);
+  const width = empty ? CHIP : right - left;
+  if (raw.hatched) hatch(ctx, theme, { left, top: y - height / 2, width, height });
   ctx.font = `500 12px ${FONT}`;
   if (raw.inside && ctx.measureText(raw.inside).width + 10 < right - left) {
     ctx.fillStyle = inkOn(element.options.backgroundColor);
@@ -117,8 +128,8 @@ function annotateBar(chart, theme, element, raw) {
   }
   if (!raw.label) return;
   const whisker = typeof raw.xMax === 'number' ? chart.scales.x.getPixelForValue(raw.xMax) : right;
-  const at =
-    Math.max(Number.isFinite(right) ? right : chartArea.left, Math.min(whisker, chartArea.right)) + 8;
+  const end = Number.isFinite(right) ? right : chartArea.left;
+  const at = Math.max(end, Math.min(whisker, chartArea.right)) + (empty ? CHIP : 0) + 8;
   const wide = ctx.measureText(raw.label).width;
   const fits = at + wide <= chart.width - 8;
   const from = fits ? at : chartArea.right - wide - 10;

@@ -1,6 +1,7 @@
 import type { ReportInput } from '../../core/report.ts';
 import { slug, uniqueNames } from '../format.ts';
 import { headline, type SuiteView, suiteViews } from '../view.ts';
+import { aloneCharts } from './alone.ts';
 import { barCharts } from './bars.ts';
 import type { Chart, Draft } from './chart.ts';
 import { coldCharts } from './cold.ts';
@@ -10,8 +11,11 @@ import { phaseCharts } from './phases.ts';
 import { scalingCharts } from './scaling.ts';
 import { stripCharts } from './strip.ts';
 
-/** More than this would take seconds to draw, and nobody would look at them. */
+/** Charts take most of a report's time (0.1 s each in all formats), and nobody looks at a hundred. */
 const MOST_CHARTS = 24;
+/** Of a run so large that its tables alone take their time. */
+const MOST_CHARTS_OF_LARGE = 10;
+const LARGE = 2000;
 
 export interface ChartSet {
   readonly charts: readonly Chart[];
@@ -35,16 +39,23 @@ export function chartsOf(input: ReportInput): ChartSet {
         file: name(slug(view.info.name, own)),
       })),
   );
-  const kept = new Set([...all].sort((a, b) => a.rank - b.rank).slice(0, MOST_CHARTS));
+  const kept = new Set(
+    [...all]
+      .sort((a, b) => a.rank - b.rank)
+      .slice(0, input.rows.length > LARGE ? MOST_CHARTS_OF_LARGE : MOST_CHARTS),
+  );
   const set = { charts: all.filter((chart) => kept.has(chart)), leftOut: all.length - kept.size };
   made.set(input, set);
   return set;
 }
 
 function drafts(view: SuiteView): Draft[] {
-  const bars = headline(view).filter((metric) => !STACKED_MEMORY.has(metric));
+  const metrics = headline(view).filter((metric) => !STACKED_MEMORY.has(metric));
+  const alone = aloneCharts(view, metrics);
+  const rest = metrics.filter((metric) => !alone.some((chart) => chart.metrics.includes(metric)));
   return [
-    ...bars.flatMap((metric, i) => barCharts(view, metric, i === 0 ? 0 : 3 + i / 100)),
+    ...alone.map((chart) => chart.draft),
+    ...rest.flatMap((metric, i) => barCharts(view, metric, i === 0 ? 0 : 3 + i / 100)),
     ...paretoCharts(view),
     ...phaseCharts(view),
     ...memoryCharts(view),

@@ -1,11 +1,12 @@
 import type { CellInfo } from '../../core/report.ts';
 import { plural, printable, quantity, shorten } from '../format.ts';
-import { groupBy, place, type SuiteView, unique } from '../view.ts';
+import { groupBy, place, type SuiteView } from '../view.ts';
 import { type Datum, type Draft, HEIGHTS, numberAxis, options, type Series } from './chart.ts';
 import { colour, faded } from './palette.ts';
 
 const MOST_CELLS = 6;
 const MOST_POINTS = 600;
+const MOST_SPIKES = 100;
 
 /** Every repetition in time order, a strip per arm, rounds in two shades with their medians: drift and spikes show. */
 export function stripCharts(view: SuiteView): Draft[] {
@@ -32,7 +33,7 @@ function strips(view: SuiteView, cells: readonly CellInfo[], where: string): Dra
   const every = Math.max(1, ...shown.map((cell) => Math.ceil(count(cell) / MOST_POINTS)));
   const title = 'Every repetition in time order, round by round';
   const subtitle = [
-    `${printable(view.info.name)} · ${printable(workload)} · batch ${batch} · ${printable(where)} · ms per repetition, line: the round's median`,
+    `${printable(view.info.name)} · ${printable(workload)} · batch ${batch} · ${printable(where)} · ms per repetition · line: the round’s median · ▲: slower than the strip is high`,
     ...(every > 1 ? [`One repetition in ${every} is drawn.`] : []),
     ...(cells.length > shown.length ? [`${shown.length} of ${plural(cells.length, 'arm')}.`] : []),
   ];
@@ -49,7 +50,7 @@ function strips(view: SuiteView, cells: readonly CellInfo[], where: string): Dra
       stack: 'arms',
       offset: true,
       position: 'left',
-      grace: '30%',
+      grace: '20%',
       ticks: { maxTicksLimit: 4, format: { maximumSignificantDigits: 3 } },
       border: { display: true },
     });
@@ -71,48 +72,53 @@ function strips(view: SuiteView, cells: readonly CellInfo[], where: string): Dra
 
 const count = (cell: CellInfo): number => cell.strip.reduce((sum, { ms }) => sum + ms.length, 0);
 
+/** The highest time that a strip shows: the bulk and its spread again, so that a spike does not flatten the rest. */
+function ceiling(cell: CellInfo): number {
+  const sorted = cell.strip.flatMap(({ ms }) => ms).sort((a, b) => a - b);
+  const bulk = sorted[Math.ceil(sorted.length * 0.9) - 1] ?? 0;
+  return bulk + (bulk - (sorted[0] ?? 0));
+}
+
 function seriesOf(cell: CellInfo, axis: string, fill: string, every: number): Series[] {
-  const points: { data: Datum[]; shade: string }[] = [];
+  const top = ceiling(cell);
+  const shades: Datum[][] = [[], []];
+  const spikes: Datum[] = [];
   const medians: Datum[] = [];
   let at = 0;
   for (const [i, { round, ms }] of cell.strip.entries()) {
-    const data: Datum[] = [];
     const from = at;
     for (const [k, value] of ms.entries()) {
-      if (k % every === 0) {
-        data.push({
-          x: at,
-          y: value,
-          tip: [printable(cell.arm), `round ${round + 1}, repetition ${k + 1}`, quantity(value, 'ms')],
-        });
-      }
+      const tip = [printable(cell.arm), `round ${round + 1}, repetition ${k + 1}`, quantity(value, 'ms')];
+      if (value > top) spikes.push({ x: at, y: top, tip });
+      else if (k % every === 0) shades[i % 2]!.push({ x: at, y: value, tip });
       at++;
     }
-    points.push({ data, shade: faded(fill, i % 2 ? 0.35 : 0.7) });
-    const sorted = [...ms].sort((a, b) => a - b);
-    const median = sorted[Math.floor(sorted.length / 2)];
+    const median = [...ms].sort((a, b) => a - b)[Math.floor(ms.length / 2)];
     if (median !== undefined) {
-      const line = {
-        y: median,
-        tip: [printable(cell.arm), `round ${round + 1}, median`, quantity(median, 'ms')],
-      };
-      medians.push({ x: from, ...line }, { x: at - 1, ...line }, { x: null, y: null });
+      const tip = [printable(cell.arm), `round ${round + 1}, median`, quantity(median, 'ms')];
+      medians.push({ x: from, y: median, tip }, { x: at - 1, y: median, tip }, { x: null, y: null });
     }
   }
-  const shades = unique(points.map(({ shade }) => shade));
+  const common = { yAxisID: axis, borderWidth: 0, pointRadius: 2 };
   return [
-    ...shades.map((shade) => ({
+    ...shades.map((data, i) => ({
+      ...common,
       label: cell.arm,
-      yAxisID: axis,
-      data: points.filter((part) => part.shade === shade).flatMap(({ data }) => data),
-      backgroundColor: shade,
-      borderWidth: 0,
-      pointRadius: 2,
+      data,
+      backgroundColor: faded(fill, i === 0 ? 0.7 : 0.4),
       pointStyle: 'rect',
     })),
     {
-      label: `${cell.arm}, medians`,
-      yAxisID: axis,
+      ...common,
+      label: cell.arm,
+      data: spikes.slice(0, MOST_SPIKES),
+      backgroundColor: fill,
+      pointStyle: 'triangle',
+      pointRadius: 4,
+    },
+    {
+      ...common,
+      label: cell.arm,
       type: 'line',
       data: medians,
       backgroundColor: fill,
