@@ -35,7 +35,8 @@ function foldBinary(c: OpContext, shape: readonly Dim[], fold: Fold): readonly D
   const out: Dim[] = [];
   for (let i = 0; i < a.length; i++) {
     const r = fold(a[i]!, b[i]!, integer);
-    if (r === undefined || (typeof r === 'number' && !Number.isFinite(r))) return undefined;
+    if (r === undefined || (typeof r === 'number' && (integer ? !Number.isSafeInteger(r) : Number.isNaN(r))))
+      return undefined;
     out.push(r);
   }
   return out;
@@ -179,6 +180,11 @@ export const elementwise: OpTable = {
     onNumbers((a, b) => (a <= b ? 1 : 0)),
     'bool',
   ),
+  BitShift: binary(11),
+  BitwiseAnd: binary(18),
+  BitwiseOr: binary(18),
+  BitwiseXor: binary(18),
+  BitwiseNot: unary(18),
   Min: foldVariadic(Math.min),
   Max: foldVariadic(Math.max),
   Sum: variadic,
@@ -197,6 +203,10 @@ export const elementwise: OpTable = {
   Sin: unary(7),
   Cos: unary(7),
   Tan: unary(7),
+  Asinh: unary(9),
+  Acosh: unary(9),
+  Atanh: unary(9),
+  Shrink: unary(9, { floats: ['bias', 'lambd'] }),
   Asin: unary(7),
   Acos: unary(7),
   Atan: unary(7),

@@ -189,9 +189,15 @@ function isTensor(a: Attribute): a is TensorAttribute {
   return typeof a === 'object' && 'kind' in a && a.kind === 'tensor';
 }
 
-/** A type whose contents are followed when they are known and few. */
+/** Types whose arithmetic can be followed exactly with numbers; others wrap around or round coarsely. */
+const FOLLOWED: readonly DType[] = ['int64', 'int32', 'bool', 'float32', 'float64'];
+
+/** A type whose contents are followed when they are known, few, and of a type in which that is exact. */
 export function typed(dtype: DType, shape: Shape, value?: readonly Dim[] | undefined): Type {
-  return value && value.length <= MAX_FOLDED ? { dtype, shape, value } : { dtype, shape };
+  if (!value || value.length > MAX_FOLDED || !FOLLOWED.includes(dtype)) return { dtype, shape };
+  const rounded =
+    dtype === 'float32' ? value.map((d) => (typeof d === 'number' ? Math.fround(d) : d)) : value;
+  return { dtype, shape, value: rounded };
 }
 
 /** Bytes of a tensor whose dimensions are all known. */
