@@ -6,12 +6,7 @@ import { oomKillCounter } from './oom.ts';
 import type { Findings, FromWorker, Task, ToWorker } from './protocol.ts';
 import { SampleStore } from './samples.ts';
 import { Tail } from './tail.ts';
-
-/** Watches a process's memory from outside. */
-export interface MemoryTracker {
-  markBaseline(): void;
-  stop(): Promise<MemorySample>;
-}
+import type { MemoryTracker } from './trackers/memory.ts';
 
 export interface Supervision {
   readonly timeoutMs: number;
