@@ -3,7 +3,7 @@ import type { ValueInfo } from '../core/graph.ts';
 import type { Tensors } from '../core/tensor.ts';
 
 /**
- * Checks what is fed against what the graph declares: names, element types, ranks and fixed dimensions. Cheap enough
+ * Checks what is fed against what the graph declares: names, element types, ranks, fixed dimensions, lengths. Cheap enough
  * for every call (well under a microsecond per input); the runtime's own messages name neither the tensor nor the fix.
  *
  * @throws VersusError `input`
@@ -18,14 +18,23 @@ export function checkFeeds(where: string, inputs: readonly ValueInfo[], feeds: T
       });
     }
     let fits = fed.shape.length === input.shape.length;
+    let count = 1;
     for (let i = 0; fits && i < input.shape.length; i++) {
       const want = input.shape[i];
+      count *= fed.shape[i]!;
       fits = typeof want === 'string' || want === fed.shape[i];
     }
     if (!fits) {
       throw new VersusError(
         'input',
         `input '${input.name}' wants shape [${input.shape.join(', ')}], got [${fed.shape.join(', ')}]`,
+        { where },
+      );
+    }
+    if (fed.data.length !== count) {
+      throw new VersusError(
+        'input',
+        `input '${input.name}' of shape [${fed.shape.join(', ')}] wants ${count} elements, got ${fed.data.length}`,
         { where },
       );
     }

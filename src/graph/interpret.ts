@@ -62,12 +62,17 @@ export function interpret(graph: Graph, params: Tensors, feeds: Tensors, fetch?:
       if (left <= 0) values.delete(name);
     }
   }
+  const given = new Set([...Object.values(params), ...Object.values(feeds)].map((t) => t.data));
   const results: Tensors = {};
   for (const name of wanted) {
     const result = values.get(name);
-    if (!result)
+    if (!result) {
       throw new VersusError('input', `the graph has no value '${name}'`, { where: `graph ${graph.name}` });
-    results[name] = result;
+    }
+    // Views share their input's data; what the caller gets is its own.
+    results[name] = given.has(result.data)
+      ? { ...result, data: result.data.slice() as Tensor['data'] }
+      : result;
   }
   return results;
 }

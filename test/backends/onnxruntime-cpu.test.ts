@@ -1,0 +1,4 @@
+import { onnxruntime } from '../../src/backends/onnxruntime/index.ts';
+import { backendContract } from './contract.ts';
+
+await backendContract(onnxruntime('cpu'));

@@ -1,0 +1,4 @@
+import { reference } from '../../src/backends/reference.ts';
+import { backendContract } from './contract.ts';
+
+await backendContract(reference);
