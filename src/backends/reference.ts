@@ -13,6 +13,7 @@ import { checkFeeds, checkFetch } from './feeds.ts';
  */
 export const reference: Backend = {
   name: 'reference',
+  oracle: true,
   probe: async () => ({
     available: true,
     version: `node ${process.versions.node}`,

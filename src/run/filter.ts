@@ -14,6 +14,8 @@ export interface PlanFilter {
   readonly precisions?: readonly string[];
   /** 1-based part of so many. */
   readonly shard?: { readonly index: number; readonly of: number };
+  /** Only cells with these case_ids: what a gate measures again. */
+  readonly cases?: readonly string[];
   /** Speed rounds in place of the profile's. */
   readonly rounds?: number;
 }

@@ -52,6 +52,7 @@ export function plan(config: Config, filter: PlanFilter, probes: Probes): Plan {
         });
       }
       ids.add(cell.case_id);
+      if (filter.cases && !filter.cases.includes(cell.case_id)) continue;
       if (!inShard(cell, filter.shard)) continue;
       cells.push(cell);
       if (obstacle) blocked.set(cell.case_id, obstacle);

@@ -1,0 +1,76 @@
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, describe, expect, it } from 'vitest';
+import { versus, workspace } from './versus.ts';
+
+const place = workspace();
+afterAll(() => place.remove());
+
+describe('the command line', () => {
+  it.each([
+    [['rum'], /Did you mean run/],
+    [['run', '--bakend', 'x'], /Did you mean --backend/],
+    [['run', 'width'], /unknown suite 'width'[\s\S]*'widths'/],
+    [['run', '--backend', 'onnxruntime-cpo'], /unknown backend[\s\S]*onnxruntime-cpu/],
+    [['run', '--model', 'edge-nut-8'], /unknown model[\s\S]*edge-net-8/],
+    [['run', '--profile', 'smok'], /unknown profile[\s\S]*smoke/],
+    [['run', '--rounds', '0'], /--rounds/],
+    [['run', '--shard', '3'], /--shard/],
+    [['inspect', 'resnet-5'], /unknown model[\s\S]*resnet-50/],
+    [['list', 'model'], /models/],
+    [['verify', 'nowhere'], /nowhere/],
+    [['report', 'nothing'], /no run/],
+    [['compare', 'a', 'b'], /no run/],
+    [['--config', 'gone.ts', 'list'], /no config file/],
+  ])('answers %j with exit 2 and what was meant', async (args, message) => {
+    const ran = await versus(place.dir, args);
+    expect(ran.stderr).toMatch(message);
+    expect(ran.code).toBe(2);
+    expect(ran.stderr).not.toMatch(/\n\s+at .*\(.*:\d+:\d+\)/);
+  });
+
+  it('has help with examples for every command', async () => {
+    const root = await versus(place.dir, ['--help']);
+    expect(root.code).toBe(0);
+    expect(root.stdout).toContain('Examples:');
+    const commands = [...root.stdout.matchAll(/^ {2}([a-z]+) /gm)].map((match) => match[1]!);
+    expect(commands).toEqual(
+      expect.arrayContaining(['run', 'report', 'compare', 'gate', 'list', 'inspect', 'verify']),
+    );
+    for (const command of ['run', 'gate', 'verify', 'doctor']) {
+      const ran = await versus(place.dir, [command, '--help']);
+      expect(ran.code).toBe(0);
+      expect(ran.stdout).toContain('Examples:');
+    }
+  });
+
+  it('lists and inspects as JSON', async () => {
+    const list = JSON.parse((await versus(place.dir, ['list', '--json'])).stdout) as Record<
+      string,
+      { name: string }[]
+    >;
+    expect(list.suites!.map((suite) => suite.name)).toEqual(['widths']);
+    expect(list.models!.map((model) => model.name)).toEqual(
+      expect.arrayContaining(['edge-net-8', 'vit-b-16']),
+    );
+    const ran = await versus(place.dir, ['inspect', 'resnet-50', '--json']);
+    const resnet = JSON.parse(ran.stdout) as Record<string, unknown>;
+    expect(resnet).toMatchObject({ name: 'resnet-50', parameters: 25557032, macs: expect.any(Number) });
+    expect(Object.keys(resnet.graphs as object)).toEqual(['model']);
+  });
+
+  it('doctor names every backend and whether it can run', async () => {
+    const ran = await versus(place.dir, ['doctor', '--json']);
+    const { backends } = JSON.parse(ran.stdout) as { backends: { name: string; available: boolean }[] };
+    expect(ran.code).toBe(0);
+    expect(backends.find((backend) => backend.name === 'onnxruntime-cpu')?.available).toBe(true);
+  });
+
+  it('says file and line of a broken config', async () => {
+    const broken = join(place.dir, 'broken.config.ts');
+    writeFileSync(broken, "import x from './z.ts';\nexport default { a: 1,\n  b: = 2 };\n");
+    const ran = await versus(place.dir, ['--config', broken, 'list']);
+    expect(ran.code).toBe(2);
+    expect(ran.stderr).toMatch(/syntax error[\s\S]*broken\.config\.ts:3:\d+/);
+  });
+});
