@@ -38,7 +38,8 @@ export async function build(
     cacheDir: path.resolve(dir, config.cache.dir),
     maxBytes: config.cache.maxBytes,
     precision,
-    progress,
+    progress: (what, done, total) =>
+      progress(done !== undefined && total ? `${what} ${Math.floor((100 * done) / total)}%` : what),
   });
   return { artifacts, ms: performance.now() - start, sha256: identityOf(artifacts) };
 }
