@@ -1,3 +1,4 @@
+import { rmSync } from 'node:fs';
 import { readdir, readFile, rm, stat, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
@@ -45,9 +46,20 @@ export async function useEntry(dir: string, key: string): Promise<Manifest | nul
   }
 }
 
+/** Leases that this process holds. */
+const held = new Set<string>();
+
+function releaseAll(): void {
+  for (const path of held) rmSync(path, { force: true });
+}
+
 async function lease(dir: string): Promise<void> {
+  const path = join(dir, `lease-${OWNER}`);
   try {
-    await writeFile(join(dir, `lease-${OWNER}`), '');
+    await writeFile(path, '');
+    // A process that is killed doesn't get here; whoever evicts sees that it is gone.
+    if (held.size === 0) process.once('exit', releaseAll);
+    held.add(path);
     await writeFile(join(dir, USED), '', { flag: 'a' });
     const now = new Date();
     await utimes(join(dir, USED), now, now);

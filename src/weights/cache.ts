@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { mkdir, open, readdir, rename, rm, statfs } from 'node:fs/promises';
+import { mkdir, open, readdir, rename, rm, stat, statfs } from 'node:fs/promises';
 import { join } from 'node:path';
 import { VersusError } from '../core/errors.ts';
 import { lockOrWait } from './build-lock.ts';
@@ -10,13 +10,14 @@ import { writeFailure } from './safetensors-writer.ts';
 
 /** An entry used more recently than this stays: the next round of the same run will want it. */
 const RECENT_MS = 3600_000;
-/** A half-built folder that nobody wrote to for so long has lost its builder. */
+/** A half-built folder or a lock that nobody wrote to for so long has lost its builder. */
 const ABANDONED_MS = 3600_000;
 /** Left free for everything else that a run writes. */
 const DISK_RESERVE = 256 << 20;
 
 const ENTRY = /^[0-9a-f]{16}$/;
 const BUILDING = /^\.building-(.+)-[0-9a-f]{8}$/;
+const LOCK = /^\.lock-[0-9a-f]{16}$/;
 const TRASH = /^\.trash-/;
 
 export interface CacheStatus {
@@ -167,15 +168,20 @@ async function discard(cacheDir: string, name: string, unlessLeased: boolean): P
   return true;
 }
 
+/** Removes what processes that were killed left behind. */
 async function sweep(cacheDir: string): Promise<void> {
   for (const name of await namesIn(cacheDir)) {
+    const path = join(cacheDir, name);
     const builder = BUILDING.exec(name)?.[1];
-    let gone = TRASH.test(name);
-    if (builder !== undefined) {
-      const size = await measure(join(cacheDir, name));
-      gone = ownerLives(builder) === false || (size !== null && Date.now() - size.lastUsed > ABANDONED_MS);
+    let gone = TRASH.test(name) || (builder !== undefined && ownerLives(builder) === false);
+    if (!gone && (builder !== undefined || LOCK.test(name))) {
+      const written =
+        builder === undefined
+          ? (await stat(path).catch(() => null))?.mtimeMs
+          : (await measure(path))?.lastUsed;
+      gone = written !== undefined && Date.now() - written > ABANDONED_MS;
     }
-    if (gone) await rm(join(cacheDir, name), { recursive: true, force: true });
+    if (gone) await rm(path, { recursive: true, force: true });
   }
 }
 
