@@ -10,8 +10,8 @@ const STRIP = 1000;
 
 /** What one speed process leaves behind: a median and a count per metric, NaN where nothing was timed. */
 export interface Round {
-  readonly medians: Float64Array;
-  readonly counts: Int32Array;
+  readonly medians: readonly number[];
+  readonly counts: readonly number[];
   readonly cold: ColdPhases;
 }
 
@@ -36,10 +36,11 @@ export class CellAccumulator {
   readonly processes: Partial<Record<Status, number>> = {};
   readonly #failures = new Map<string, Ending & { readonly pass: string }>();
   #check: Kept | null = null;
-  #latest: Kept | null = null;
+  #first: Kept | null = null;
+  #speed: Kept | null = null;
   #facts: Facts | null = null;
   #scores: readonly Score[] = [];
-  #strip: { round: number; ms: number[] }[] = [];
+  #strip: { round: number; ms: readonly number[] }[] = [];
   #stripped = 0;
   #shas = new Set<string>();
   #repeated = 0;
@@ -52,12 +53,11 @@ export class CellAccumulator {
 
   add(record: CaseRecord): void {
     this.processes[record.status] = (this.processes[record.status] ?? 0) + 1;
-    const { samples, ...kept } = record;
-    this.#latest = kept;
+    this.#first ??= withoutSamples(record);
     this.#facts ??= record.facts;
     if (record.model_sha256 !== null) this.#shas.add(record.model_sha256);
     if (record.scores.length > 0) this.#scores = record.scores;
-    if (record.pass === 'check') this.#check = kept;
+    if (record.pass === 'check') this.#check = withoutSamples(record);
     const key = `${record.pass}/${record.round}`;
     if (record.status !== 'ok') {
       const had = record.pass === 'speed' ? this.rounds.has(record.round) : false;
@@ -75,17 +75,19 @@ export class CellAccumulator {
       this.#repeated++;
       return;
     }
-    const medians = new Float64Array(this.metrics.length);
-    const counts = new Int32Array(this.metrics.length);
+    const medians: number[] = [];
+    const counts: number[] = [];
     const macs = record.facts?.macs ?? this.#facts?.macs ?? null;
     this.metrics.forEach((metric, i) => {
       const series = seriesOf(metric, record.samples, macs);
-      medians[i] = median(series);
-      counts[i] = series.length;
+      medians.push(median(series));
+      counts.push(series.length);
       if (hasPercentiles(metric)) this.digests[i]!.add(series);
     });
+    this.#speed ??= withoutSamples(record);
     this.rounds.set(record.round, { medians, counts, cold: record.cold });
-    const ms = perRepetition(record.samples, 'ms').slice(-STRIP);
+    const timings = perRepetition(record.samples, 'ms');
+    const ms = timings.length > STRIP ? timings.slice(-STRIP) : timings;
     this.#strip.push({ round: record.round, ms });
     this.#stripped += ms.length;
     while (this.#stripped > STRIP && this.#strip.length > 1) this.#stripped -= this.#strip.shift()!.ms.length;
@@ -133,7 +135,7 @@ export class CellAccumulator {
    * that failed beside valid ones leave the cell ok and are told in the reason.
    */
   ending(): Ending {
-    if (this.#latest === null) return { status: 'cancelled', reason: 'not measured' };
+    if (this.#first === null) return { status: 'cancelled', reason: 'not measured' };
     const check = this.#check;
     if (check !== null && check.status !== 'ok') return { status: check.status, reason: check.reason };
     const [failure] = [...this.failures('check'), ...this.failures('reference'), ...this.failures('speed')];
@@ -158,14 +160,13 @@ export class CellAccumulator {
 
   info(): CellInfo {
     const { status, reason } = this.ending();
-    const source = this.#check ?? this.#latest;
-    const latest = this.#latest;
+    const source = this.#check ?? this.#first;
     return {
       ...this.cell,
       status,
       reason,
-      device: source?.device ?? latest?.device ?? null,
-      options: latest?.options ?? source?.options ?? null,
+      device: source?.device ?? this.#speed?.device ?? null,
+      options: this.#speed?.options ?? source?.options ?? null,
       parity: this.#check?.parity ?? null,
       placement: source?.placement ?? null,
       facts: this.#facts,
@@ -174,6 +175,11 @@ export class CellAccumulator {
       strip: this.#strip.toSorted((a, b) => a.round - b.round),
     };
   }
+}
+
+function withoutSamples(record: CaseRecord): Kept {
+  const { samples: _, ...kept } = record;
+  return kept;
 }
 
 /** Percentiles are of latencies: durations and steps. */

@@ -81,8 +81,14 @@ export function pairedRatio(
   };
 }
 
-/** The largest k with 2·P(T ≤ k − 1) ≤ α, T being the sum of the ranks 1 … n that carry a positive sign. */
+/** Ranks of the lower limit by n and α: a run compares thousands of rows with the same number of rounds. */
+const lowerRanks = new Map<string, number>();
+
+/** The largest k with 2·P(T ≤ k − 1) ≤ α, T being the sum of the ranks 1 … n that carry a positive sign; n ≤ 60. */
 function signedRankLower(n: number, alpha: number): number {
+  const key = `${n} ${alpha}`;
+  const known = lowerRanks.get(key);
+  if (known !== undefined) return known;
   const top = (n * (n + 1)) / 2;
   const share = new Float64Array(top + 1);
   share[0] = 1;
@@ -91,6 +97,7 @@ function signedRankLower(n: number, alpha: number): number {
   }
   let [k, below] = [0, 0];
   while (k <= top && 2 * (below + share[k]!) <= alpha) below += share[k++]!;
+  if (lowerRanks.size < 256) lowerRanks.set(key, k);
   return k;
 }
 

@@ -1,9 +1,23 @@
-/** Up to here inserting is faster than the engine's sort, which matters for medians of 100,000 records. */
+/** Up to here inserting is faster than the engine's sort. */
 const SMALL = 48;
 
-/** An ascending copy; typed arrays sort numerically and several times faster than arrays with a comparator. */
+/** Medians of 100,000 records would otherwise leave 300,000 arrays to the garbage collector. */
+const scratch = new Float64Array(SMALL);
+
+/** An ascending copy. */
 export function ascending(values: ArrayLike<number>): Float64Array {
-  return new Float64Array(values).sort();
+  if (values.length > SMALL) return new Float64Array(values).sort();
+  return insert(values, new Float64Array(values.length));
+}
+
+function insert(values: ArrayLike<number>, sorted: Float64Array): Float64Array {
+  for (let i = 0; i < values.length; i++) {
+    const v = values[i]!;
+    let j = i;
+    for (; j > 0 && sorted[j - 1]! > v; j--) sorted[j] = sorted[j - 1]!;
+    sorted[j] = v;
+  }
+  return sorted;
 }
 
 /**
@@ -28,13 +42,8 @@ export function quantile(values: ArrayLike<number>, q: number): number {
 /** The middle value, or the mean of the two middle ones. NaN where there are none. */
 export function median(values: ArrayLike<number>): number {
   const n = values.length;
-  if (n === 0 || n > SMALL) return quantile(values, 0.5);
-  const sorted = new Float64Array(n);
-  for (let i = 0; i < n; i++) {
-    const v = values[i]!;
-    let j = i;
-    for (; j > 0 && sorted[j - 1]! > v; j--) sorted[j] = sorted[j - 1]!;
-    sorted[j] = v;
-  }
-  return quantileOfSorted(sorted, 0.5);
+  if (n === 0) return Number.NaN;
+  const sorted = n > SMALL ? ascending(values) : insert(values, scratch);
+  const upper = sorted[n >> 1]!;
+  return n % 2 === 1 ? upper : sorted[(n >> 1) - 1]! + (upper - sorted[(n >> 1) - 1]!) / 2;
 }
