@@ -6,6 +6,7 @@ import type { OpEntry, OpTable } from './entry.ts';
 import { indexing } from './gather.ts';
 import { matmul } from './matmul.ts';
 import { normalisations } from './norm.ts';
+import { parts } from './parts.ts';
 import { reductions } from './reduce.ts';
 import { shapes } from './shape.ts';
 
@@ -15,6 +16,7 @@ export const OPERATORS: OpTable = {
   ...matmul,
   ...convolution,
   ...shapes,
+  ...parts,
   ...reductions,
   ...normalisations,
   ...indexing,
