@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { mkdir, rename, rm, writeFile } from 'node:fs/promises';
 import { basename, dirname, join, resolve, sep } from 'node:path';
+import { setTimeout } from 'node:timers/promises';
 import { reasonOf, VersusError } from '../core/errors.ts';
 import type { ReportFile } from '../core/report.ts';
 
@@ -31,31 +32,39 @@ export async function writeReport(dir: string, files: readonly ReportFile[]): Pr
       cause: error,
     });
   } finally {
-    await rm(fresh, { recursive: true, force: true });
-    await rm(old, { recursive: true, force: true });
+    // What cannot be cleaned away must not hide why it came to that.
+    await rm(fresh, { recursive: true, force: true }).catch(() => undefined);
   }
 }
+
+const MOST_ATTEMPTS = 50;
 
 /** Two renames: POSIX cannot exchange two folders in one. Another writer may slip in between, then it is tried again. */
 async function swap(fresh: string, target: string, old: string): Promise<void> {
   for (let attempt = 1; ; attempt++) {
-    const had = await rename(target, `${old}-${attempt}`).then(
-      () => true,
-      (error: NodeJS.ErrnoException) => {
-        if (error.code === 'ENOENT') return false;
-        throw error;
-      },
-    );
+    const had = await moveAway(target, old);
     try {
       await rename(fresh, target);
-      if (had) await rm(`${old}-${attempt}`, { recursive: true, force: true });
+      if (had) await rm(old, { recursive: true, force: true });
       return;
     } catch (error) {
-      const code = (error as NodeJS.ErrnoException).code;
+      if (had) await restore(old, target);
+      const { code } = error as NodeJS.ErrnoException;
       const raced = code === 'ENOTEMPTY' || code === 'EEXIST' || code === 'EPERM';
-      if (had) await restore(`${old}-${attempt}`, target);
-      if (!raced || attempt === 5) throw error;
+      if (!raced || attempt === MOST_ATTEMPTS) throw error;
+      await setTimeout(Math.random() * 5 * Math.min(attempt, 10));
     }
+  }
+}
+
+/** Whether there was something to move. */
+async function moveAway(target: string, old: string): Promise<boolean> {
+  try {
+    await rename(target, old);
+    return true;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return false;
+    throw error;
   }
 }
 
