@@ -59,7 +59,7 @@ export function sessionOptions(
     ],
     graphOptimizationLevel: open.optimisation ?? 'all',
     enableCpuMemArena: open.arena ?? true,
-    logSeverityLevel: 3,
+    logSeverityLevel: 4,
     ...(open.threads === undefined ? {} : { intraOpNumThreads: open.threads }),
     ...(profilePrefix === null ? {} : { enableProfiling: true, profileFilePrefix: profilePrefix }),
     ...fields,

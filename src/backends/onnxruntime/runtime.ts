@@ -14,8 +14,8 @@ export function loadRuntime(): Promise<Runtime> {
   loading ??= import('onnxruntime-node').then(
     (module) => {
       const runtime = ((module as unknown as { default?: Runtime }).default ?? module) as Runtime;
-      // Read once, when the first session is made: warnings about node assignment are what `placement()` is for.
-      runtime.env.logLevel = 'error';
+      // Read once, when the first session is made. What goes wrong is thrown, too; a second copy on stderr only frightens.
+      runtime.env.logLevel = 'fatal';
       return runtime;
     },
     (error: unknown) => {

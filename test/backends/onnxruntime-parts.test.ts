@@ -1,0 +1,112 @@
+import { describe, expect, it } from 'vitest';
+import { webgpuDevice } from '../../src/backends/onnxruntime/devices.ts';
+import { explain } from '../../src/backends/onnxruntime/errors.ts';
+import { onnxruntime } from '../../src/backends/onnxruntime/index.ts';
+import { placementFromProfile } from '../../src/backends/onnxruntime/placement.ts';
+
+// Before the first probe of this process: a driver list that leads nowhere, as on a machine without Vulkan.
+process.env.VK_ICD_FILENAMES = '/nonexistent/icd.json';
+process.env.VK_DRIVER_FILES = '/nonexistent/icd.json';
+
+const node = (name: string, provider: string, outputs: unknown) => ({
+  cat: 'Node',
+  name: `${name}_kernel_time`,
+  args: { provider, op_name: name, node_index: name.length, output_type_shape: outputs },
+});
+const profile = (...events: unknown[]): string =>
+  JSON.stringify([{ cat: 'Session', name: 'model_run' }, ...events]);
+const GPU = 'WebGpuExecutionProvider';
+const CPU = 'CPUExecutionProvider';
+
+describe('placement from a profile', () => {
+  it('counts each node once and names the operators that ran elsewhere', () => {
+    const matmul = node('MatMul', GPU, [{ float: [2, 8] }]);
+    const stray = node('CumSum', CPU, [{ float: [2, 8] }]);
+    expect(
+      placementFromProfile(profile(matmul, matmul, stray, node('Add', GPU, [{ float: [1] }])), 'webgpu'),
+    ).toEqual({
+      nodes: { [GPU]: 2, [CPU]: 1 },
+      share: 2 / 3,
+      method: 'profile',
+      strays: ['CumSum'],
+    });
+  });
+
+  it('leaves shape arithmetic out of the share, but not masks and tables of whole numbers', () => {
+    const shape = node('Concat', CPU, [{ int64: [3] }]);
+    const mask = node('Less', CPU, [{ bool: [64, 64] }]);
+    const matmul = node('MatMul', GPU, [{ float: [2, 8] }]);
+    expect(placementFromProfile(profile(matmul, shape), 'webgpu')).toMatchObject({ share: 1, strays: [] });
+    expect(placementFromProfile(profile(matmul, mask), 'webgpu')).toMatchObject({
+      share: 0.5,
+      strays: ['Less'],
+    });
+  });
+
+  it('says nothing before a node ran, and refuses a broken profile', () => {
+    expect(placementFromProfile(profile(), 'webgpu')).toBeNull();
+    expect(() => placementFromProfile('[{"cat":', 'webgpu')).toThrow(/not valid JSON/);
+    expect(() => placementFromProfile('{}', 'webgpu')).toThrow(/not a list/);
+  });
+});
+
+describe('the adapter behind webgpu', () => {
+  const lavapipe = ['/usr/lib/x86_64-linux-gnu/libvulkan_lvp.so', '/usr/lib/llvm/lib/libLLVM-15.so.1'];
+  it.runIf(process.platform === 'linux')('is software when no GPU device file is open', async () => {
+    expect(await webgpuDevice({ libraries: lavapipe, devices: [] })).toMatchObject({
+      name: 'llvmpipe (LLVM 15)',
+      software: true,
+    });
+    expect(await webgpuDevice({ libraries: ['/opt/x/libvk_swiftshader.so'], devices: [] })).toMatchObject({
+      name: 'SwiftShader',
+      software: true,
+    });
+    expect(await webgpuDevice({ libraries: [], devices: [] })).toMatchObject({ software: true });
+  });
+
+  it.runIf(process.platform === 'linux')(
+    'is the GPU whose device file is open, though lavapipe is loaded too',
+    async () => {
+      const radeon = {
+        libraries: [...lavapipe, '/usr/lib/libvulkan_radeon.so'],
+        devices: ['/dev/dri/renderD128'],
+      };
+      expect(await webgpuDevice(radeon)).toMatchObject({ name: 'AMD GPU', software: false });
+      expect(await webgpuDevice({ libraries: lavapipe, devices: ['/dev/nvidia0'] })).toMatchObject({
+        driver: expect.stringContaining('NVIDIA'),
+        software: false,
+      });
+    },
+  );
+
+  it.runIf(process.platform === 'linux')(
+    'is missing, with a reason and a fix, where there is no Vulkan',
+    async () => {
+      const answer = await onnxruntime('webgpu').probe();
+      expect(answer).toMatchObject({ available: false, version: expect.stringMatching(/^\d/) });
+      if (!answer.available) {
+        expect(answer.reason).toMatch(/no WebGPU adapter/);
+        expect(answer.fix).toContain('mesa-vulkan-drivers');
+      }
+    },
+  );
+});
+
+describe('what the runtime throws becomes', () => {
+  it.each([
+    ['std::bad_alloc', 'infrastructure', /out of memory/],
+    ['CUDA failure 2: out of memory ; GPU=0 ; hostname=x', 'infrastructure', /out of memory/],
+    [
+      'OrtSessionOptionsAppendExecutionProvider_Cuda: Failed to load shared library',
+      'infrastructure',
+      /cuda provider/,
+    ],
+    ['Fatal error: my.domain:Foo(-1) is not a registered function/op', 'unsupported', /my\.domain:Foo/],
+    ['something nobody has seen before', 'infrastructure', /onnxruntime-cuda: something nobody/],
+  ])('%s → %s', (text, kind, message) => {
+    const error = explain(new Error(text), 'cuda', 'a model');
+    expect(error.kind).toBe(kind);
+    expect(error.message).toMatch(message);
+    expect(error.where).toContain('a model');
+  });
+});
