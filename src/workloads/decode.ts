@@ -16,8 +16,8 @@ export interface DecodeParams {
 export const decode: Workload<DecodeParams> = {
   name: 'decode',
   metrics: [
-    { name: 'throughput', unit: 'images/s', better: 'higher', assume: 'nothing', of: 'rate' },
-    { name: 'latency', unit: 'ms', better: 'lower', assume: 'nothing', of: 'duration' },
+    { name: 'preprocess_rate', unit: 'images/s', better: 'higher', assume: 'nothing', of: 'rate' },
+    { name: 'preprocess', unit: 'ms', better: 'lower', assume: 'nothing', of: 'duration' },
   ],
 
   async open(job) {

@@ -3,6 +3,7 @@ import path from 'node:path';
 import sharp from 'sharp';
 import { describe, expect, it } from 'vitest';
 import type { ImagePreprocess } from '../../src/core/model.ts';
+import { decodeImage } from '../../src/data/image.ts';
 import { preprocessImage, preprocessPixels, resizedSize, stackImages } from '../../src/data/preprocess.ts';
 import {
   clipPreprocess,
@@ -117,6 +118,31 @@ describe('preprocessing equals the published processors', () => {
       .png()
       .toBuffer();
     expect(new Set((await preprocessImage(deep, identity)).data as Float32Array)).toEqual(new Set([200]));
+  });
+});
+
+describe('formats', () => {
+  const colour = [200, 60, 20];
+  const base = () =>
+    sharp({ create: { width: 8, height: 8, channels: 3, background: { r: 200, g: 60, b: 20 } } });
+  it.each([
+    ['webp', () => base().webp({ lossless: true }), 0],
+    ['gif', () => base().gif(), 0],
+    ['tiff', () => base().tiff(), 1],
+    ['palette PNG', () => base().png({ palette: true }), 0],
+    ['16-bit PNG', () => base().toColourspace('rgb16').png(), 0],
+    ['CMYK JPEG', () => base().toColourspace('cmyk').jpeg({ quality: 100 }), 25],
+  ])('decodes %s to three bytes per pixel', async (_, make, tolerance) => {
+    const { width, height, data } = await decodeImage(await make().toBuffer());
+    expect([width, height, data.length]).toEqual([8, 8, 192]);
+    colour.forEach((value, c) => {
+      expect(Math.abs(data[c]! - value)).toBeLessThanOrEqual(tolerance);
+    });
+  });
+
+  it('leaves the numbers of a file with a colour profile as they are stored', async () => {
+    const wide = await decodeImage(await base().withIccProfile('p3').png().toBuffer());
+    expect(wide.data[0]).toBeLessThan(195);
   });
 });
 
