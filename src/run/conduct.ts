@@ -1,5 +1,6 @@
 import fs from 'node:fs';
 import type { Config } from '../core/config.ts';
+import { reasonOf, VersusError } from '../core/errors.ts';
 import { type Case, type CaseRecord, SCHEMA_VERSION, type Status } from '../core/record.ts';
 import { recordOf, recordOfUnstarted } from './case-record.ts';
 import { type RunPaths, referenceFile } from './paths.ts';
@@ -60,7 +61,7 @@ class Conductor {
 
   async run(): Promise<void> {
     const { plan, config, peaks, paths } = this.#run;
-    fs.mkdirSync(paths.parity, { recursive: true });
+    makeFolder(paths.parity);
     this.#blocked();
     const targets = (config.peak ? peakTargets(plan) : []).filter(
       ({ backend, precision }) => !peaks.has(`${backend} ${precision}`),
@@ -198,5 +199,17 @@ class Conductor {
   #finish(step: Upcoming, status: Status, reason: string | null, wallMs: number): void {
     this.#progress.finish(step, wallMs);
     this.#run.emit({ type: 'end', status, reason, wallMs, ...this.#progress.step(step) });
+  }
+}
+
+function makeFolder(dir: string): void {
+  try {
+    fs.mkdirSync(dir, { recursive: true });
+  } catch (error) {
+    throw new VersusError('infrastructure', `a folder cannot be made: ${reasonOf(error)}`, {
+      where: dir,
+      next: 'Make room on that disk, or make it writable, then go on with --resume.',
+      cause: error,
+    });
   }
 }

@@ -1,7 +1,7 @@
 import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
-import { VersusError } from '../core/errors.ts';
+import { reasonOf, VersusError } from '../core/errors.ts';
 
 /** A process, told apart from a later one with the same number by when it started. */
 interface Owner {
@@ -46,7 +46,7 @@ function ownerIn(file: string): Owner | null {
 /**
  * Makes this process the only one that writes to a run's folder.
  * @returns the function that gives the lock back.
- * @throws VersusError `usage` when another living process holds it.
+ * @throws VersusError `usage` when another living process holds it, `infrastructure` when it cannot be written.
  */
 export function lockRun(file: string): () => void {
   for (let attempt = 0; ; attempt++) {
@@ -54,7 +54,13 @@ export function lockRun(file: string): () => void {
       fs.writeFileSync(file, self(), { flag: 'wx' });
       return () => fs.rmSync(file, { force: true });
     } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'EEXIST' || attempt > 2) throw error;
+      if ((error as NodeJS.ErrnoException).code !== 'EEXIST' || attempt > 2) {
+        throw new VersusError('infrastructure', `the run’s lock cannot be written: ${reasonOf(error)}`, {
+          where: file,
+          next: 'Make room on that disk, or make it writable.',
+          cause: error,
+        });
+      }
     }
     const owner = ownerIn(file);
     if (owner && alive(owner)) {

@@ -98,11 +98,11 @@ export async function supervise(task: Task, options: Supervision): Promise<Endin
         samples.add(message.samples);
         break;
       case 'done':
-        done = true;
-        void finish();
-        break;
       case 'error':
-        error = message.error;
+        // The first word counts: what goes wrong after it belongs to closing down.
+        if (done || error) break;
+        if (message.type === 'error') error = message.error;
+        else done = true;
         void finish();
         break;
     }

@@ -16,6 +16,8 @@ process.on('message', (message: ToWorker) => {
   else if (message.type === 'go') go();
   else void leave();
 });
+// A promise that a plugin forgot, or an event handler that threw: the case has failed, and why is known.
+process.on('uncaughtException', (error) => send({ type: 'error', error: portable(error) }));
 // The parent is gone: nobody wants the result, and nobody would end us.
 process.on('disconnect', () => process.exit(1));
 

@@ -68,6 +68,7 @@ describe('a worker process', () => {
     ['killed', 'oom', /^killed .* while checking the outputs.*out of memory/],
     ['starves', 'oom', /^out of memory while checking the outputs: Array buffer allocation failed$/],
     ['throws', 'failed', /^something is not right$/],
+    ['forgets', 'failed', /^forgotten$/],
     ['lacks', 'unsupported', /^operator Gemm is not supported \(node gemm_0\)$/],
   ])('on backend %s ends as %s', async (backend, status, reason) => {
     const ending = await run(backend);
