@@ -119,17 +119,15 @@ function attention(g: GraphBuilder, rows: Value, config: DecoderConfig, name: st
     return g.reshape(linear(g, rows, `${name}.${part}_proj`, shape), ['batch', 'sequence', count, headWidth]);
   };
   const toHeads = (x: Value) => g.transpose(x, [0, 2, 1, 3]);
-  const query = toHeads(rotate(g, g.mul(project('q', heads), 1 / Math.sqrt(headWidth)), around.angles));
+  const query = toHeads(rotate(g, project('q', heads), around.angles));
   const key = g.concat([around.past.key, toHeads(rotate(g, project('k', kvHeads), around.angles))], 2);
   const value = g.concat([around.past.value, toHeads(project('v', kvHeads))], 2);
 
   // The query heads that share a key head are further rows of one product, so keys and values are never repeated.
   const [sequence, total] = ['sequence', 'past+sequence'];
   const grouped = heads === kvHeads ? sequence : `${heads / kvHeads}*${sequence}`;
-  const scores = g.matmul(
-    g.reshape(query, ['batch', kvHeads, grouped, headWidth]),
-    g.transpose(key, [0, 1, 3, 2]),
-  );
+  const folded = g.reshape(query, ['batch', kvHeads, grouped, headWidth]);
+  const scores = g.matmul(g.mul(folded, 1 / Math.sqrt(headWidth)), g.transpose(key, [0, 1, 3, 2]));
   const masked = g.add(g.reshape(scores, ['batch', heads, sequence, total]), around.mask);
   const shares = g.reshape(g.softmax(masked, -1), ['batch', kvHeads, grouped, total]);
   const mixed = g.reshape(g.matmul(shares, value), ['batch', heads, sequence, headWidth]);

@@ -57,7 +57,8 @@ function selfAttention(g: GraphBuilder, rows: Value, names: BlockNames, shape: B
   const [q, k, v] = projections(g, rows, names, shape).map((x) =>
     g.reshape(x, [batch, length, heads, headWidth]),
   ) as [Value, Value, Value];
-  const query = g.transpose(g.mul(q, 1 / Math.sqrt(headWidth)), [0, 2, 1, 3]);
+  // Right before the product onnxruntime makes the scale a factor of it.
+  const query = g.mul(g.transpose(q, [0, 2, 1, 3]), 1 / Math.sqrt(headWidth));
   let scores = g.matmul(query, g.transpose(k, [0, 2, 3, 1]));
   if (shape.mask) scores = g.add(scores, shape.mask);
   const mixed = g.matmul(g.softmax(scores, -1), g.transpose(v, [0, 2, 1, 3]));
