@@ -30,8 +30,8 @@ const metric = (name: string, unit: string, better: Metric['better'], of: Metric
   of,
 });
 
-/** Held batches are cycled through while timing; more would only cost memory. */
-const HELD = { count: 4, maxBytes: 64 * 2 ** 20 };
+/** Held batches are cycled through while timing; more would only show up in the memory that is measured. */
+const HELD = { count: 4, maxBytes: 16 * 2 ** 20 };
 
 async function splitOf(job: Job<ClassifyParams>, dataset: Dataset): Promise<readonly Sample[]> {
   const samples = await dataset.samples(job.params.split ?? 'test');
