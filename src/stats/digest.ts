@@ -14,6 +14,7 @@ const LOG_WIDTH = Math.log(1.01);
 export class Digest {
   #count = 0;
   #exact: number[] | null = [];
+  #sorted: Float64Array | null = null;
   readonly #bins = new Map<number, number>();
 
   get count(): number {
@@ -21,6 +22,7 @@ export class Digest {
   }
 
   add(values: ArrayLike<number>): void {
+    this.#sorted = null;
     for (let i = 0; i < values.length; i++) {
       this.#count++;
       if (this.#exact === null) this.#bin(values[i]!);
@@ -33,7 +35,10 @@ export class Digest {
 
   /** The q-quantile; NaN where nothing was added. */
   quantile(q: number): number {
-    if (this.#exact !== null) return quantileOfSorted(ascending(this.#exact), q);
+    if (this.#exact !== null) {
+      this.#sorted ??= ascending(this.#exact);
+      return quantileOfSorted(this.#sorted, q);
+    }
     const target = (this.#count - 1) * q;
     let seen = 0;
     let last = Number.NaN;

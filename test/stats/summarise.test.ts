@@ -232,6 +232,21 @@ describe('summarise', () => {
     expect(steady.info.warnings).toEqual([]);
   });
 
+  it('keeps a bounded strip and digest, however long the rounds', async () => {
+    const draw = gaussian(6);
+    const rounds = Array.from({ length: 12 }, (_, round) => {
+      const ms = Array.from({ length: 700 }, () => 10 * Math.exp(0.3 * draw()));
+      return caseOf(a, { round, samples: [infer(ms)] });
+    });
+    const { row, info } = await run(runOf([a]), checkOf(a), ...rounds, END);
+    const strip = info.cells[0]!.strip;
+    expect(strip.map((s) => s.round)).toEqual([11]);
+    expect(strip[0]!.ms).toEqual(rounds[11]!.samples[0]!.ms);
+    const all = rounds.flatMap((r) => [...r.samples[0]!.ms]);
+    expect(row('latency_p99').n).toBe(8400);
+    expect(Math.abs(row('latency_p99').value! / quantile(all, 0.99) - 1)).toBeLessThan(0.0055);
+  });
+
   it('refuses records without a run line', async () => {
     await expect(summarise([caseOf(a)])).rejects.toThrow(/do not begin with the line/);
     await expect(summarise([])).rejects.toMatchObject({ kind: 'input' });
