@@ -224,9 +224,21 @@ export function bindDim(dim: Dim, sizes: Readonly<Record<string, number>>): Dim 
   return total;
 }
 
+/** The names in a dimension: `past` and `sequence` of `past+sequence`. */
+export function namesIn(dim: Dim): string[] {
+  if (typeof dim === 'number') return [];
+  const names = [...polynomial(dim).keys()].flatMap((monomial) => monomial.split('\u0000'));
+  return names.flatMap((name) => {
+    const division = DIVISION.exec(name);
+    return division ? namesIn(division[1]!) : name === '' ? [] : [name];
+  });
+}
+
+const DIVISION = /^floor\(\((.+)\)\/(\d+)\)$/;
+
 function bindAtom(name: string, sizes: Readonly<Record<string, number>>): Dim {
   if (Object.hasOwn(sizes, name)) return sizes[name]!;
-  const division = /^floor\(\((.+)\)\/(\d+)\)$/.exec(name);
+  const division = DIVISION.exec(name);
   return division ? floorDivDim(bindDim(division[1]!, sizes), Number(division[2])) : name;
 }
 

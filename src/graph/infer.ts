@@ -84,13 +84,10 @@ export function inferTypes(
     const known = node.inputs.map((name) => (name === '' ? null : types.get(name)));
     const inferred = known.includes(undefined) ? null : inferNode(node, known as (Type | null)[], options);
     node.outputs.forEach((name, i) => {
-      const type = inferred?.[i] ?? declared(graph, name);
+      const given = graph.values && Object.hasOwn(graph.values, name) ? graph.values[name] : undefined;
+      const type = inferred?.[i] ?? (given && bound(given));
       if (name !== '' && type) types.set(name, type);
     });
   }
   return { types, inputs };
-}
-
-function declared(graph: Graph, name: string): Type | undefined {
-  return graph.values && Object.hasOwn(graph.values, name) ? graph.values[name] : undefined;
 }

@@ -43,12 +43,12 @@ export function validateGraph(graph: Graph, outer: ReadonlySet<string> = new Set
         label,
       );
     }
-    for (const output of node.outputs) if (output !== '') define(output, 'an output', label);
     for (const attr of Object.values(node.attrs)) {
       if (typeof attr === 'object' && 'kind' in attr && attr.kind === 'graph') {
         validateGraph(attr.graph, new Set([...outer, ...known]));
       }
     }
+    for (const output of node.outputs) if (output !== '') define(output, 'an output', label);
   });
   if (graph.outputs.length === 0) fail('it has no outputs');
   const outputs = new Set<string>();

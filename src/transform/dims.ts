@@ -1,4 +1,5 @@
 import type { Graph } from '../core/graph.ts';
+import { namesIn } from '../graph/dims.ts';
 import { inferShapes } from '../graph/infer.ts';
 
 /**
@@ -12,8 +13,8 @@ export function bindDims(graph: Graph, sizes: Readonly<Record<string, number>>):
   return inferShapes(graph, sizes);
 }
 
-/** Symbolic dimensions of the inputs, in order of appearance. */
+/** Names that the sizes of the inputs depend on, in order of appearance: `batch`, `past`, `sequence`. */
 export function openDims(graph: Graph): string[] {
-  const names = graph.inputs.flatMap((i) => i.shape.filter((d) => typeof d === 'string'));
+  const names = graph.inputs.flatMap((i) => i.shape.flatMap(namesIn));
   return [...new Set(names)];
 }

@@ -137,7 +137,8 @@ export const convolution: OpTable = {
   MaxPool: pool(1, 2),
   AveragePool: pool(1, 1),
   LpPool: pool(2, 1),
-  GlobalAveragePool: globalPool,
+  // One addition per element, as fvcore counts it.
+  GlobalAveragePool: { ...globalPool, macs: (c) => product(c.input(0)) },
   GlobalMaxPool: globalPool,
   DepthToSpace: {
     inputs: [1, 1],

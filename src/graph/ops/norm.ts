@@ -1,4 +1,4 @@
-import { type OpContext, type OpEntry, type OpTable, typed } from './entry.ts';
+import { type CostContext, type OpContext, type OpEntry, type OpTable, typed } from './entry.ts';
 
 const alongAxis = (since: number): OpEntry => ({
   inputs: [1, 1],
@@ -10,6 +10,15 @@ const alongAxis = (since: number): OpEntry => ({
   },
 });
 
+/**
+ * Work per element as fvcore estimates it (fvcore/nn/jit_handles.py), which timm's tables contain: 2 for a batch
+ * normalisation with running statistics, 5 where the statistics are computed.
+ */
+const perElement =
+  (work: number) =>
+  (c: CostContext): number =>
+    c.input(0).reduce((n, d) => n * d, work);
+
 function perChannel(c: OpContext, ...inputs: number[]): void {
   const channels = c.rank(0, [2, 6])[1]!;
   for (const i of inputs) {
@@ -17,7 +26,7 @@ function perChannel(c: OpContext, ...inputs: number[]): void {
   }
 }
 
-/** Softmax and the normalisations. Their arithmetic is not counted as multiply–accumulates, as timm and fvcore don't. */
+/** Softmax, which counts no multiply–accumulates, and the normalisations. */
 export const normalisations: OpTable = {
   Softmax: alongAxis(1),
   LogSoftmax: alongAxis(1),
@@ -44,6 +53,7 @@ export const normalisations: OpTable = {
       );
       return [typed(x.dtype, x.shape), statistics, statistics];
     },
+    macs: perElement(5),
   },
   BatchNormalization: {
     inputs: [5, 5],
@@ -56,6 +66,7 @@ export const normalisations: OpTable = {
       const statistics = typed(c.in(3).dtype, c.shape(3));
       return [typed(x.dtype, x.shape), statistics, statistics, statistics, statistics];
     },
+    macs: perElement(2),
   },
   InstanceNormalization: {
     inputs: [3, 3],
@@ -65,12 +76,14 @@ export const normalisations: OpTable = {
       perChannel(c, 1, 2);
       return [typed(c.in(0).dtype, c.shape(0))];
     },
+    macs: perElement(5),
   },
   GroupNormalization: {
     inputs: [3, 3],
     since: 18,
     floats: ['epsilon'],
     infer: (c) => [typed(c.in(0).dtype, c.shape(0))],
+    macs: perElement(5),
   },
   LpNormalization: alongAxis(1),
   MeanVarianceNormalization: { ...alongAxis(9), infer: (c) => [typed(c.in(0).dtype, c.shape(0))] },
