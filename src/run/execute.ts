@@ -20,8 +20,8 @@ export interface RunOptions {
   readonly config: Config;
   /** Absolute path of the config file; workers load it again. */
   readonly configPath: string;
-  /** URL of the module whose `loadConfig(path)` they load it with. */
-  readonly loader: string;
+  /** URL of the module whose `loadConfig(path)` they load it with; they import it as it is when left out. */
+  readonly loader?: string | undefined;
   readonly filter: PlanFilter;
   /** Reports folder; the run gets a folder under `<out>/runs`. */
   readonly out: string;

@@ -1,4 +1,8 @@
 /** Entry of the worker process: one task, told and reported over the IPC channel (see protocol.ts). */
+import path from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { withDefaults } from '../config/defaults.ts';
+import type { UserConfig } from '../core/config.ts';
 import { reasonOf, VersusError } from '../core/errors.ts';
 import type { OpenJob, PlacedConfig } from './job.ts';
 import { checkPass, memoryPass, type Pass, peakPass, referencePass, speedPass } from './passes.ts';
@@ -46,11 +50,14 @@ async function run(task: Task): Promise<void> {
   }
 }
 
-async function load(task: Task): Promise<PlacedConfig> {
-  const { loadConfig } = (await import(task.config.loader)) as {
-    loadConfig(path: string): Promise<PlacedConfig>;
-  };
-  return loadConfig(task.config.path);
+/** The parent has validated the config; a worker that does so again only starts later. */
+async function load({ config: { path: file, loader } }: Task): Promise<PlacedConfig> {
+  if (loader) {
+    const module = (await import(loader)) as { loadConfig(path: string): Promise<PlacedConfig> };
+    return module.loadConfig(file);
+  }
+  const module = (await import(pathToFileURL(file).href)) as { default: UserConfig };
+  return { config: withDefaults(module.default), dir: path.dirname(file) };
 }
 
 function workOf(

@@ -11,7 +11,6 @@ import { readRecords } from '../../src/run/read-records.ts';
 /** The test config, as the command line would hand it over. */
 export const ADDRESS: ConfigAddress = {
   path: fileURLToPath(new URL('./fixtures/bench.config.ts', import.meta.url)),
-  loader: new URL('./fixtures/loader.ts', import.meta.url).href,
 };
 
 /** A folder for reports and the workers' weight cache; call `clean` at the end. */

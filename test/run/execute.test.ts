@@ -19,7 +19,6 @@ function run(filter: Partial<RunOptions['filter']>, over: Partial<RunOptions> = 
   return executeRun({
     config,
     configPath: ADDRESS.path,
-    loader: ADDRESS.loader,
     filter: { profile: 'once', suites: ['single'], backends: ['onnxruntime-cpu'], ...filter },
     out: bench.dir,
     argv: ['run'],
