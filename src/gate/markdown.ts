@@ -16,7 +16,7 @@ const ROWS = 100;
 export function gateMarkdown(result: GateResult, options: { readonly strict?: boolean } = {}): string {
   const counts = countVerdicts(result);
   const rank = (row: GateRow) => SHOWN.indexOf(row.verdict);
-  const rows = result.rows.filter((r) => rank(r) >= 0).sort((a, b) => rank(a) - rank(b));
+  const rows = collapsed(result.rows.filter((r) => rank(r) >= 0)).sort((a, b) => rank(a) - rank(b));
   const summary = [...SHOWN, 'ok' as const, 'new' as const]
     .filter((v) => counts[v])
     .map((v) => `${counts[v]} ${v}`);
@@ -45,6 +45,20 @@ export function gateMarkdown(result: GateResult, options: { readonly strict?: bo
     if (rows.length > ROWS) lines.push('', `… and ${rows.length - ROWS} more rows.`);
   }
   return `${lines.join('\n')}\n`;
+}
+
+/** A case that broke did so in all its metrics: one line tells them all. */
+function collapsed(rows: readonly GateRow[]): GateRow[] {
+  const lines = new Map<string, GateRow>();
+  for (const row of rows) {
+    const key = JSON.stringify([row.case_id, row.verdict, row.reason, row.head === null ? null : row.metric]);
+    const first = lines.get(key);
+    lines.set(
+      key,
+      first === undefined ? row : { ...first, metric: `${first.metric}, ${row.metric}`, base: null },
+    );
+  }
+  return [...lines.values()];
 }
 
 function headline(result: GateResult, strict: boolean): string {

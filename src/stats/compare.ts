@@ -82,7 +82,7 @@ function comparePairs(
     for (const [nameA, nameB] of pairsOf(any!)) {
       const a = cell.get(nameA);
       const b = cell.get(nameB);
-      if (a === undefined || b === undefined) continue;
+      if (a === undefined || b === undefined || (blank(a) && blank(b))) continue;
       // Only complete rounds are pairs: where one failed, round i of A is no longer round i of B.
       const complete = info.run.rounds === a.values.length && info.run.rounds === b.values.length;
       const comparison = comparePair(a, b, { paired: complete && a.phase === 'steady' });
@@ -90,6 +90,11 @@ function comparePairs(
     }
   }
   return adjust(found);
+}
+
+/** A metric that does not apply: accuracy of weights that were never trained. */
+function blank(row: Summary): boolean {
+  return row.status === 'ok' && row.value === null;
 }
 
 function acrossBackends(comparison: Comparison, a: Summary, b: Summary): Comparison {

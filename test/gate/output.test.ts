@@ -44,6 +44,16 @@ describe('gateMarkdown', () => {
     expect(lines).toHaveLength(4);
   });
 
+  it('tells a broken case in one line', () => {
+    const rows = ['latency', 'throughput'].map((metric) => latencyRow('a', SIX, { metric }));
+    const broken = rows.map((r) => ({ ...r, status: 'oom' as const, reason: 'killed', value: null }));
+    const text = gateMarkdown(judge(saveBaseline(info(), rows), info(), broken, CONFIG));
+    expect(text).toContain('2 invalid');
+    expect(text.split('\n').filter((l) => l.startsWith('| invalid'))).toEqual([
+      expect.stringContaining('| latency, throughput |'),
+    ]);
+  });
+
   it('leaves no markup of a name alive and keeps the columns', () => {
     const text = gateMarkdown(result());
     expect(text).not.toContain('<b');

@@ -77,6 +77,11 @@ describe('compareArms', () => {
     });
   });
 
+  it('says nothing of a metric that applies to neither side', async () => {
+    const { all } = await arms([...measured(a, SIX), ...measured(b, SIX)]);
+    expect(all.map((c) => c.metric)).not.toContain('top1');
+  });
+
   it('exact facts are the same or not', async () => {
     const facts = { ...checkOf(b).facts!, macs: 1e7, parameters: 300 };
     const lines = [...measured(a, SIX), ...measured(b, SIX).map((r) => ({ ...r, facts }))];
