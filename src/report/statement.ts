@@ -38,62 +38,83 @@ export interface Statement {
   readonly because: string;
 }
 
+/** Fewer rounds give no interval that means 95%, whatever was computed from them. */
+const ROUNDS_FOR_INTERVAL = 6;
+
 /** Puts a comparison into words: who wins on what, by how much, and how sure that is. */
 export function statement(comparison: Comparison): Statement {
-  const { a, b, verdict, ratio } = comparison;
-  const winner = verdict === 'a' ? a : verdict === 'b' ? b : null;
-  const loser = verdict === 'a' ? b : a;
-  const { certainty, because } = trust(comparison);
   const size = amount(comparison);
-  const on = metricLabel(comparison.metric);
-  const [low, high] = [a, b].map((side) => quantity(side.value, comparison.unit));
-  const rest = { comparison, amount: size?.amount ?? null, range: size?.range ?? null, certainty, because };
-  const how = size === null ? '' : `, ${size.amount}${size.range ? ` (95% interval ${size.range})` : ''}`;
-  const names = [{ name: a.arm }, { name: b.arm }] as const;
-
-  if (verdict === 'none' || ratio === null) {
-    return {
-      ...rest,
-      winner: null,
-      text: ['Not compared on ', `${on}: `, names[0], ' and ', names[1], ` (${because})`],
-    };
-  }
-  if (verdict === 'same') {
-    return { ...rest, winner: null, text: [names[0], ' and ', names[1], ` are equal on ${on}: ${low}`] };
-  }
-  if (winner === null && comparison.better === 'none') {
-    const text = [names[1], ` has ${factor(ratio)} the ${on} of `, names[0], `: ${high} against ${low}`];
-    return { ...rest, winner: null, text };
-  }
-  if (winner === null) {
-    const text = [
-      'No sure difference between ',
-      names[0],
-      ' and ',
-      names[1],
-      ` on ${on}: ${low} against ${high}${how}`,
-    ];
-    return { ...rest, winner: null, text };
-  }
-  const [best, other] = winner === a ? [low, high] : [high, low];
-  const text = [
-    { name: winner.arm },
-    ' beats ',
-    { name: loser.arm },
-    ` on ${on}: ${best} against ${other}${how}`,
-  ];
-  return { ...rest, winner: winner.arm, text };
+  const { certainty, because } = trust(comparison);
+  const { a, b, verdict } = comparison;
+  const winner = verdict === 'a' ? a.arm : verdict === 'b' ? b.arm : null;
+  const text = sentence(comparison, size);
+  return {
+    comparison,
+    winner,
+    text,
+    amount: size?.amount ?? null,
+    range: size?.range ?? null,
+    certainty,
+    because,
+  };
 }
 
+function sentence(comparison: Comparison, size: Size | null): Phrase {
+  const { verdict, ratio, unit } = comparison;
+  const on = metricLabel(comparison.metric);
+  const [a, b] = [comparison.a, comparison.b].map((side) => ({
+    name: { name: side.arm },
+    value: quantity(side.value, unit),
+  })) as [Named, Named];
+  const how = size === null ? '' : `, ${size.amount}${size.range ? ` (95% interval ${size.range})` : ''}`;
+
+  if (verdict === 'same') return [a.name, ' and ', b.name, ` are equal on ${on}: ${a.value}`];
+  if (ratio === null && verdict !== 'a' && verdict !== 'b')
+    return [`Not compared on ${on}: `, a.name, ' and ', b.name];
+  if (comparison.better === 'none' && ratio !== null) {
+    return [b.name, ` has ${factor(ratio)} the ${on} of `, a.name, `: ${b.value} against ${a.value}`];
+  }
+  if (verdict === 'a' || verdict === 'b') {
+    const [best, other] = verdict === 'a' ? [a, b] : [b, a];
+    return [best.name, ' beats ', other.name, ` on ${on}: ${best.value} against ${other.value}${how}`];
+  }
+  if (isFew(comparison) && ratio !== null) {
+    const [best, other] = ratio > 1 === (comparison.better === 'lower') ? [a, b] : [b, a];
+    const rounds = plural(roundsOf(comparison), 'round');
+    return [
+      best.name,
+      ' measured better than ',
+      other.name,
+      ` on ${on}: ${best.value} against ${other.value}${how}, but ${rounds} cannot make that sure`,
+    ];
+  }
+  return [
+    'No sure difference between ',
+    a.name,
+    ' and ',
+    b.name,
+    ` on ${on}: ${a.value} against ${b.value}${how}`,
+  ];
+}
+
+interface Named {
+  readonly name: { readonly name: string };
+  readonly value: string;
+}
+
+interface Size {
+  readonly amount: string;
+  readonly range: string | null;
+}
+
+const roundsOf = ({ a, b }: Comparison): number => Math.min(a.rounds, b.rounds);
+const isScore = ({ method }: Comparison): boolean => method.startsWith('McNemar');
+const isFew = (c: Comparison): boolean =>
+  c.verdict === 'unsure' && !isScore(c) && roundsOf(c) < ROUNDS_FOR_INTERVAL;
+
 /** The ratio, turned so that it is at least 1, with its interval; fractions differ by percentage points instead. */
-function amount({
-  a,
-  b,
-  unit,
-  ratio,
-  ci_lo,
-  ci_hi,
-}: Comparison): { amount: string; range: string | null } | null {
+function amount(comparison: Comparison): Size | null {
+  const { a, b, unit, ratio, ci_lo, ci_hi } = comparison;
   if (ratio === null || !Number.isFinite(ratio) || ratio <= 0) return null;
   if (isFraction(unit) && a.value !== null && b.value !== null) {
     return { amount: `${number(Math.abs(b.value - a.value) * 100)} points`, range: null };
@@ -101,9 +122,10 @@ function amount({
   const turn = ratio < 1;
   const ends = [ci_lo, ci_hi].map((end) => (end === null || !turn ? end : 1 / end));
   const [lo, hi] = turn ? [ends[1]!, ends[0]!] : [ends[0]!, ends[1]!];
+  const bounded = lo !== null && hi !== null && Number.isFinite(hi) && !isFew(comparison);
   return {
     amount: factor(turn ? 1 / ratio : ratio),
-    range: lo === null || hi === null || !Number.isFinite(hi) ? null : `${factor(lo)} to ${factor(hi)}`,
+    range: bounded ? `${factor(lo)} to ${factor(hi)}` : null,
   };
 }
 
@@ -112,26 +134,30 @@ function trust(comparison: Comparison): { certainty: Certainty; because: string 
   const notes = comparison.notes.map(printable);
   const say = (certainty: Certainty, ...reasons: readonly string[]) => ({
     certainty,
-    because: [...new Set([...reasons, ...notes])].filter(Boolean).join('; '),
+    because: [...new Set(reasons)].filter(Boolean).join('; '),
   });
-  if (verdict === 'none' || ratio === null) {
+  const decided = verdict === 'a' || verdict === 'b';
+  if (ratio === null && !decided && verdict !== 'same') {
     const bad = [a, b].filter((side) => side.status !== 'ok');
     if (bad.length > 0)
       return say('none', ...bad.map((side) => `${printable(side.arm)}: ${statusWord(side.status)}`));
-    return say('none', notes.length > 0 ? '' : 'no value to compare');
+    return say('none', ...(notes.length > 0 ? notes : ['no value to compare']));
   }
-  if (verdict === 'same' || method === 'exact') return say('exact', 'counted, not measured');
-  const rounds = Math.min(a.rounds, b.rounds);
+  if (method === 'exact') return say('exact', 'counted, not measured', ...notes);
+  if (isFew(comparison))
+    return say('unsure', `${plural(roundsOf(comparison), 'round')}: no interval`, ...notes);
+  const basis = isScore(comparison) ? printable(method) : plural(roundsOf(comparison), 'round');
   const p = p_adjusted === null ? '' : pValue(p_adjusted);
+  if (verdict === 'same') return say('exact', basis, ...notes);
   const bounded = ci_lo !== null && ci_hi !== null;
-  if (verdict === 'unsure') {
-    if (!bounded && p === '') return say('unsure', `${plural(rounds, 'round')}: no interval`);
-    return say('unsure', bounded ? 'the interval contains 1' : '', p);
+  if (!decided) {
+    const open = bounded && ci_lo <= 1 && ci_hi >= 1 ? 'the interval contains 1' : '';
+    return say('unsure', open || basis, p, ...notes);
   }
-  if (!bounded && p_adjusted === null) return say('unsure', `${plural(rounds, 'round')}: no interval`);
+  if (!bounded && p_adjusted === null) return say('unsure', `${basis}: no interval`, ...notes);
   if (p_adjusted !== null && p_adjusted > ALPHA)
-    return say('weak', `${p} after correction for many comparisons`);
-  return say(bounded || p_adjusted !== null ? 'sure' : 'weak', plural(rounds, 'round'), p);
+    return say('weak', basis, ...(notes.length > 0 ? notes : [`${p} after correction`]));
+  return say('sure', basis, p, ...notes);
 }
 
 /** `3.02 to 3.11 ms` or why there is none, for tables. */

@@ -80,7 +80,7 @@ function valueCell(row: Summary | undefined): TableCell {
 /** Pairs of arms on headline metrics under all conditions; ratios are the second arm's value divided by the first's. */
 export function comparisonTable(view: SuiteView): Table | null {
   const every = comparisonsOf(view);
-  const all = every.filter(({ verdict, ratio }) => verdict !== 'none' && ratio !== null);
+  const all = every.filter((comparison) => statement(comparison).certainty !== 'none');
   const without = every.length - all.length;
   if (all.length === 0) return null;
   return {

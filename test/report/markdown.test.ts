@@ -41,6 +41,7 @@ test('the answer says who wins, by what ratio, with which interval, how sure, an
 
 test('two rounds: no interval, and nobody is called the winner', async () => {
   const few = await render(sampleInput({ rounds: 2 }));
+  expect(few).toContain('3.06×, but 2 rounds cannot make that sure');
   expect(few).toContain('2 rounds: no interval');
   expect(few).not.toMatch(/beats \*\*\S+ on latency/);
 });

@@ -82,7 +82,7 @@ describe('a comparison in words', () => {
     ],
     [
       'size is neither good nor bad',
-      { metric: 'parameters', unit: 'count', better: 'none', method: 'exact', verdict: 'unsure' },
+      { metric: 'parameters', unit: 'count', better: 'none', method: 'exact', verdict: 'none' },
       'B has 2.00× the parameters of A: 100 against 50.0',
       'exact',
     ],
@@ -93,23 +93,58 @@ describe('a comparison in words', () => {
     expect(said.certainty).toBe(certainty);
   });
 
-  test('two rounds give no interval and so no certainty, however large the ratio', () => {
+  test('two rounds give no certainty, however large the ratio and whatever interval was computed', () => {
     const few = {
       ...base,
       a: side('A', 50, 2),
       b: side('B', 100, 2),
-      ci_lo: null,
-      ci_hi: null,
-      p: null,
-      p_adjusted: null,
+      verdict: 'unsure' as const,
+      notes: ['need >= 6 rounds'],
     };
-    for (const verdict of ['a', 'unsure'] as const) {
-      expect(statement({ ...few, verdict })).toMatchObject({
-        certainty: 'unsure',
-        because: '2 rounds: no interval',
-        range: null,
-      });
-    }
+    const said = statement(few);
+    expect(plain(said.text)).toBe(
+      'A measured better than B on latency: 50.0 ms against 100 ms, 2.00×, but 2 rounds cannot make that sure',
+    );
+    expect(said).toMatchObject({
+      winner: null,
+      certainty: 'unsure',
+      because: '2 rounds: no interval; need >= 6 rounds',
+      range: null,
+    });
+  });
+
+  test('accuracies on the same samples rest on McNemar’s test, not on rounds', () => {
+    const scores = {
+      ...base,
+      metric: 'top1',
+      unit: 'share',
+      better: 'higher' as const,
+      a: side('A', 0.8, 1),
+      b: side('B', 0.9, 1),
+      ratio: 1.125,
+      verdict: 'b' as const,
+      method: 'McNemar, exact, n=500, 10+60 discordant',
+    };
+    expect(statement(scores)).toMatchObject({
+      certainty: 'sure',
+      because: 'McNemar, exact, n=500, 10+60 discordant; p = 0.0040',
+      amount: '10.0 points',
+    });
+    expect(statement({ ...scores, verdict: 'unsure', ci_lo: 0.9, ci_hi: 1.2 }).because).toMatch(
+      /^the interval contains 1/,
+    );
+  });
+
+  test('doubts travel with a verdict', () => {
+    const doubted = statement({
+      ...base,
+      p_adjusted: 0.2,
+      notes: ['p = 0.20 when corrected for 12 comparisons'],
+    });
+    expect(doubted).toMatchObject({
+      certainty: 'weak',
+      because: '7 rounds; p = 0.20 when corrected for 12 comparisons',
+    });
   });
 
   test('what is not valid is not compared, and says why', () => {
@@ -119,8 +154,8 @@ describe('a comparison in words', () => {
       ratio: null,
       verdict: 'none',
     });
-    expect(plain(said.text)).toBe('Not compared on latency: A and B (B: invalid)');
-    expect(said).toMatchObject({ winner: null, amount: null, certainty: 'none' });
+    expect(plain(said.text)).toBe('Not compared on latency: A and B');
+    expect(said).toMatchObject({ winner: null, amount: null, certainty: 'none', because: 'B: invalid' });
   });
 
   test('the order of the two arms changes neither winner nor amount', () => {

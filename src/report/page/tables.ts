@@ -19,7 +19,8 @@ export function tableHtml(table: Table, file: string): string {
 }
 
 function cellHtml(cell: TableCell): string {
-  const classes = [cell.numeric ? 'num' : '', cell.muted ? 'muted' : ''].filter(Boolean).join(' ');
+  const whole = !cell.numeric && cell.text.length <= 32 ? 'whole' : '';
+  const classes = [cell.numeric ? 'num' : whole, cell.muted ? 'muted' : ''].filter(Boolean).join(' ');
   const attributes = [
     classes ? ` class="${classes}"` : '',
     cell.order === undefined ? '' : ` data-order="${cell.order}"`,
