@@ -155,6 +155,6 @@ export function checkDecoder(model: string, config: DecoderConfig): void {
   checkDepths(model, { depth });
   checkSizes(model, { vocabulary, width, heads, kvHeads, headWidth, mlpWidth, context });
   checkDivides(model, ['kvHeads', kvHeads], ['heads', heads]);
-  checkDivides(model, ['2', 2], ['headWidth', headWidth]);
+  checkSizes(model, { 'headWidth / 2': headWidth / 2 });
   checkPositive(model, { eps, 'rotary.theta': rotary.theta, 'rotary.factor': rotary.factor });
 }

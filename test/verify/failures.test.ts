@@ -1,0 +1,123 @@
+import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { reference } from '../../src/backends/reference.ts';
+import { VersusError } from '../../src/core/errors.ts';
+import { float32, type Tensors } from '../../src/core/tensor.ts';
+import { verifyFolder } from '../../src/verify/index.ts';
+import { readSafetensors, writeSafetensors } from '../../src/weights/index.ts';
+
+const FIXTURES = join(import.meta.dirname, '..', 'fixtures');
+
+describe('verifying a folder that is not right', () => {
+  let root: string;
+  let dir: string;
+  beforeEach(() => {
+    root = mkdtempSync(join(tmpdir(), 'versus-verify-'));
+    dir = join(root, 'model');
+  });
+  afterEach(() => rmSync(root, { recursive: true, force: true }));
+
+  const take = (name: string) => cpSync(join(FIXTURES, name), dir, { recursive: true });
+  const verify = () => verifyFolder(dir, reference, { cacheDir: join(root, 'cache'), maxBytes: 1e9 });
+  const failure = async (): Promise<VersusError> => {
+    const error = await verify().catch((e: unknown) => e);
+    expect(error).toBeInstanceOf(VersusError);
+    return error as VersusError;
+  };
+  const rewrite = async (file: string, change: (tensors: Tensors) => void) => {
+    const tensors = await readSafetensors(join(dir, file));
+    change(tensors);
+    await writeSafetensors(join(dir, file), tensors);
+  };
+
+  it('says which outputs differ when one weight is off, and not the others', async () => {
+    take('hf-clip');
+    await rewrite('weights.safetensors', (t) => {
+      (t['visual_projection.weight']!.data as Float32Array)[0]! += 0.5;
+    });
+    const result = await verify();
+    expect(result.agrees).toBe(false);
+    const wrong = result.outputs.filter((o) => !o.agrees).map((o) => o.name);
+    expect(wrong).toContain('image_features');
+    expect(wrong).not.toContain('text_features');
+    expect(wrong).not.toContain('vision_last_hidden_state');
+  });
+
+  it('calls an output that it cannot compute a disagreement', async () => {
+    take('hf-vit');
+    await rewrite('io.safetensors', (t) => {
+      t['output.attentions'] = float32([1], [0]);
+    });
+    const result = await verify();
+    expect(result.agrees).toBe(false);
+    expect(result.outputs.filter((o) => !o.agrees).map((o) => [o.name, o.problem])).toEqual([
+      ['attentions', 'not computed'],
+    ]);
+  });
+
+  it('wants ids to be equal', async () => {
+    take('hf-qwen2');
+    await rewrite('io.safetensors', (t) => {
+      const ids = t['output.greedy_ids']!.data as BigInt64Array;
+      ids[ids.length - 1] = ((ids.at(-1) ?? 0n) + 1n) % 128n;
+    });
+    const result = await verify();
+    expect(result.outputs.filter((o) => !o.agrees).map((o) => o.name)).toEqual(['greedy_ids']);
+  });
+
+  it('compares the prompt with one token per image too', async () => {
+    take('hf-llava');
+    const names = (await verify()).outputs.map((o) => o.name);
+    expect(names).toContain('logits (input_ids_unexpanded)');
+  });
+
+  it('says when image tokens and features do not match', async () => {
+    take('hf-llava');
+    await rewrite('io.safetensors', (t) => {
+      const ids = t['input.input_ids']!.data as BigInt64Array;
+      ids[ids.indexOf(120n)] = 3n;
+    });
+    expect((await failure()).message).toMatch(/15 image tokens for 16 features/);
+  });
+
+  it('refuses a recorded training run by name of what it holds', async () => {
+    take('train-qwen2-tied');
+    const error = await failure();
+    expect(error.kind).toBe('unsupported');
+    expect(error.where).toMatch(/tensor (grad|final)\./);
+  });
+
+  it('an empty folder: says what is missing', async () => {
+    mkdirSync(dir);
+    expect((await failure()).describe()).toMatch(/io\.safetensors/);
+  });
+
+  it.each([
+    ['weights.safetensors', null, /model\.onnx/],
+    ['config.json', null, /config\.json/],
+    ['config.json', '{"a":', /config\.json/],
+    ['config.json', '[]', /JSON object/],
+  ])('%s replaced by %j: says so', async (file, content, about) => {
+    take('hf-vit');
+    if (content === null) rmSync(join(dir, file));
+    else writeFileSync(join(dir, file), content);
+    expect((await failure()).describe()).toMatch(about);
+  });
+
+  it("names the tensor when the checkpoint is another model's", async () => {
+    take('hf-vit');
+    cpSync(join(FIXTURES, 'hf-qwen2', 'weights.safetensors'), join(dir, 'weights.safetensors'));
+    expect((await failure()).describe()).toMatch(/vit\.embeddings|classifier/);
+  });
+
+  it('names the input that a recording lacks', async () => {
+    take('hf-resnet');
+    await rewrite('io.safetensors', (t) => {
+      t['input.images'] = t['input.pixel_values']!;
+      delete t['input.pixel_values'];
+    });
+    expect((await failure()).message).toMatch(/input\.pixel_values/);
+  });
+});

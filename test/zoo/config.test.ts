@@ -1,0 +1,157 @@
+import { describe, expect, it } from 'vitest';
+import { VersusError } from '../../src/core/errors.ts';
+import { fromCheckpointConfig } from '../../src/zoo/checkpoint/index.ts';
+import { model } from '../../src/zoo/index.ts';
+
+function failure(config: unknown, names: readonly string[] = []): VersusError {
+  try {
+    fromCheckpointConfig(config, names);
+  } catch (error) {
+    if (error instanceof VersusError) return error;
+    throw error;
+  }
+  throw new Error('it was accepted');
+}
+
+describe("a checkpoint's config.json", () => {
+  it.each([
+    [
+      'heads that do not divide',
+      { model_type: 'vit', hidden_size: 50, num_attention_heads: 4 },
+      'num_attention_heads',
+    ],
+    ['a negative depth', { model_type: 'llama', num_hidden_layers: -1 }, 'num_hidden_layers'],
+    ['an endless depth', { model_type: 'qwen2', num_hidden_layers: 1e9 }, 'num_hidden_layers'],
+    ['key heads that do not divide', { model_type: 'llama', num_key_value_heads: 5 }, 'num_key_value_heads'],
+    ['a text width', { model_type: 'clip', text_config: { hidden_size: 'wide' } }, 'hidden_size'],
+    ['an unknown activation', { model_type: 'deit', hidden_act: 'snake' }, 'hidden_act'],
+    [
+      'a layer that the tower lacks',
+      { model_type: 'llava', vision_feature_layer: -26 },
+      'vision_feature_layer',
+    ],
+    [
+      'a factor of zero',
+      { model_type: 'llama', rope_scaling: { type: 'linear', factor: 0 } },
+      'rope_scaling.factor',
+    ],
+    ['no factor', { model_type: 'llama', rope_scaling: { rope_type: 'linear' } }, 'rope_scaling.factor'],
+    ['a patch of nothing', { architecture: 'vit_clip_timm', patch_size: 0 }, 'patch_size'],
+    ['stages without end', { model_type: 'resnet', depths: Array(65).fill(1) }, 'depths'],
+  ])('%s: names the field', (_, config, field) => {
+    const error = failure(config);
+    expect(error.kind).toBe('input');
+    expect(error.where).toContain(field);
+  });
+
+  it.each([
+    [
+      'an unknown architecture',
+      { model_type: 'mamba' },
+      /mamba/,
+      /resnet, vit, deit, clip, llama, qwen2, llava/,
+    ],
+    ['no architecture', {}, /no model_type/, /resnet_bottleneck/],
+    [
+      'another rotary scaling',
+      { model_type: 'llama', rope_scaling: { rope_type: 'yarn' } },
+      /yarn/,
+      /linear/,
+    ],
+    [
+      'a sliding window',
+      { model_type: 'qwen2', use_sliding_window: true, max_window_layers: 1 },
+      /sliding/,
+      /whole/,
+    ],
+    [
+      'another tower',
+      { model_type: 'llava', vision_config: { model_type: 'siglip_vision_model' } },
+      /siglip/,
+      /clip/,
+    ],
+  ])('%s: says what is understood', (_, config, message, next) => {
+    const error = failure(config);
+    expect(error.kind).toBe('unsupported');
+    expect(error.message).toMatch(message);
+    expect(error.next).toMatch(next);
+  });
+
+  it.each([null, 7, 'vit', []])('%j is no configuration', (config) => {
+    expect(failure(config).kind).toBe('input');
+  });
+
+  it.each(['__proto__', 'constructor', 'toString'])('%s is no architecture', (name) => {
+    expect(failure({ model_type: name }).kind).toBe('unsupported');
+  });
+
+  it('fills in the defaults of the library that wrote it', () => {
+    const configOf = (config: unknown) => fromCheckpointConfig(config, []).model.config;
+    expect(configOf({ model_type: 'vit', num_labels: 1000 })).toEqual({
+      ...(model('vit-b-16').config as object),
+      taps: false,
+    });
+    expect(configOf({ model_type: 'clip', text_config: { eos_token_id: 2 } })).toEqual({
+      ...(model('clip-vit-b-32').config as object),
+      taps: false,
+    });
+    expect(configOf({ model_type: 'llama' })).toMatchObject({
+      ...{
+        vocabulary: 32000,
+        width: 4096,
+        kvHeads: 32,
+        headWidth: 128,
+        eps: 1e-6,
+        context: 2048,
+        tied: false,
+      },
+    });
+    expect(configOf({ model_type: 'llava' })).toMatchObject({
+      vision: { width: 1024, patch: [14, 14], image: [336, 336] },
+      ...{ featureLayer: -2, keepClassToken: false, imageToken: 32000 },
+    });
+    expect(
+      configOf({ model_type: 'vit', num_labels: 5, id2label: { 0: 'a', 1: 'b', 2: 'c' } }),
+    ).toMatchObject({
+      classes: 3,
+    });
+  });
+
+  it('reads the older key of rotary scaling before the newer', () => {
+    const scaling = { type: 'linear', rope_type: 'default', factor: 4 };
+    const { config } = fromCheckpointConfig({ model_type: 'llama', rope_scaling: scaling }, []).model;
+    expect(config).toMatchObject({ rotary: { factor: 4 } });
+  });
+
+  it('takes the heads of a DeiT from the tensors', () => {
+    const heads = (names: string[]) => fromCheckpointConfig({ model_type: 'deit' }, names).model.config;
+    expect(heads(['distillation_classifier.weight'])).toMatchObject({ distillation: 'token+head' });
+    expect(heads(['classifier.weight'])).toMatchObject({ distillation: 'token' });
+  });
+});
+
+describe("a model's own configuration", () => {
+  it.each([
+    ['resnet-50', { depths: [3, 4, 6] }, null],
+    ['resnet-50', { depths: [3, 0, 6, 3] }, 'depths[1]'],
+    ['resnet-50', { widths: [256, 512, 1024] }, 'widths[3]'],
+    ['vit-b-16', { heads: 7 }, 'heads'],
+    ['vit-b-16', { patch: [300, 16] }, 'image[0] / patch[0]'],
+    ['vit-b-16', { distillation: 'token' }, 'distillation'],
+    ['qwen2-tiny', { kvHeads: 3 }, 'kvHeads'],
+    ['qwen2-tiny', { headWidth: 15 }, 'headWidth'],
+    ['qwen2-tiny', { vocabulary: 2.5 }, 'vocabulary'],
+    ['qwen2-tiny', { eps: 0 }, 'eps'],
+    ['llava-tiny', { featureLayer: -9 }, 'featureLayer'],
+  ])('%s with %j', async (name, change, field) => {
+    const m = model(name);
+    const build = async () => m.build({ ...(m.config as object), ...change });
+    if (field === null) expect(Object.keys(await build())).toEqual(['model']);
+    else {
+      const error = await build().catch((e: unknown) => e);
+      expect(error).toBeInstanceOf(VersusError);
+      expect((error as VersusError).kind).toBe('usage');
+      expect((error as VersusError).where).toContain(field);
+    }
+  });
+});
