@@ -48,7 +48,7 @@ export function comparePair(a: Summary, b: Summary, options: PairOptions): Compa
   };
 }
 
-export function sideOf(row: Summary): Side {
+function sideOf(row: Summary): Side {
   const { case_id, arm, value, rounds, status } = row;
   return { case_id, arm, value, rounds, status };
 }

@@ -26,7 +26,7 @@ export function warningsOf(rows: readonly Summary[], cells: readonly CellInfo[])
 }
 
 /** A monotone trend over rounds: the machine changed while it was measured. null where there is none. */
-export function driftOf(row: Summary): string | null {
+function driftOf(row: Summary): string | null {
   const values = row.values.slice(-60);
   const n = values.length;
   // The exact p of thousands of cells takes a second; by the normal approximation most need none (variance: Kendall 1948).
@@ -39,7 +39,7 @@ export function driftOf(row: Summary): string | null {
 }
 
 /** Processes that need clearly different amounts of memory for the same work. null where they agree. */
-export function bimodality(row: Summary): string | null {
+function bimodality(row: Summary): string | null {
   const sorted = ascending(row.values);
   const range = sorted.at(-1)! - sorted[0]!;
   let gap = 0;
