@@ -1,7 +1,8 @@
-import { VersusError } from '../core/errors.ts';
+import { reasonOf, VersusError } from '../core/errors.ts';
 import type { Graph, Node } from '../core/graph.ts';
 import type { Tensor, Tensors } from '../core/tensor.ts';
 import { KERNELS } from './kernels/index.ts';
+import type { Call } from './kernels/kernel.ts';
 
 /**
  * Operators of a graph that the interpreter lacks, with the first node of each.
@@ -88,7 +89,7 @@ function runNode(graph: Graph, node: Node, values: Map<string, Tensor>): void {
     });
   });
   const opset = graph.opset[''] ?? graph.opset['ai.onnx'] ?? 17;
-  const outputs = KERNELS[node.op]!({ node, opset, inputs });
+  const outputs = compute(graph, { node, opset, inputs });
   node.outputs.forEach((name, i) => {
     if (name === '') return;
     const output = outputs[i];
@@ -103,6 +104,19 @@ function runNode(graph: Graph, node: Node, values: Map<string, Tensor>): void {
     }
     values.set(name, output);
   });
+}
+
+/** Attributes that no kernel foresaw (a hostile file) end as an error of the graph, not of the program. */
+function compute(graph: Graph, call: Call): Tensor[] {
+  try {
+    return KERNELS[call.node.op]!(call);
+  } catch (error) {
+    if (error instanceof VersusError) throw error;
+    throw new VersusError('input', `${call.node.op} cannot be computed: ${reasonOf(error)}`, {
+      where: `graph ${graph.name}, node ${call.node.name || call.node.outputs[0]}`,
+      cause: error,
+    });
+  }
 }
 
 /** The nodes that the wanted values depend on, in their order. */

@@ -22,9 +22,9 @@ type Rule = (a: number, b: number) => number;
 export function zip(c: Call, a: Tensor, b: Tensor, rule: Rule, dtype: DType = a.dtype): Tensor {
   if (a.dtype !== b.dtype) fail(c, `operands are ${a.dtype} and ${b.dtype}`);
   const shape = broadcastShape(c, a.shape, b.shape);
+  const out = scratch(c, shape);
   const [x, y] = [numbers(a), numbers(b)];
   const [atX, atY] = [stretchedIndex(a.shape, shape), stretchedIndex(b.shape, shape)];
-  const out = scratch(c, shape);
   for (let i = 0; i < out.length; i++) out[i] = rule(x[atX(i)]!, y[atY(i)]!);
   return store(dtype, shape, out);
 }

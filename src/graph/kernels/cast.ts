@@ -1,6 +1,15 @@
 import type { DType } from '../../core/tensor.ts';
 import { dtypeOf } from '../dtypes.ts';
-import { fail, input, isFloat, type Kernel, type KernelTable, numberAttr, numbers, store } from './kernel.ts';
+import {
+  input,
+  isFloat,
+  type Kernel,
+  type KernelTable,
+  numberAttr,
+  numbers,
+  refuse,
+  store,
+} from './kernel.ts';
 
 function convert(to: (c: Parameters<Kernel>[0]) => DType): Kernel {
   return (c) => {
@@ -23,8 +32,7 @@ function convert(to: (c: Parameters<Kernel>[0]) => DType): Kernel {
 /** Conversion of element types: floats to whole numbers towards zero, whole numbers among each other modulo 2ⁿ. */
 export const cast: KernelTable = {
   Cast: convert(
-    (c) =>
-      dtypeOf(numberAttr(c, 'to', 0)) ?? fail(c, `element type ${numberAttr(c, 'to', 0)} is not supported`),
+    (c) => dtypeOf(numberAttr(c, 'to', 0)) ?? refuse(c, `element type ${numberAttr(c, 'to', 0)}`),
   ),
   CastLike: convert((c) => input(c, 1).dtype),
 };

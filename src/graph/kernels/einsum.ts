@@ -1,4 +1,16 @@
-import { fail, input, type Kernel, type KernelTable, numbers, scratch, store, textAttr } from './kernel.ts';
+import {
+  type Call,
+  fail,
+  input,
+  type Kernel,
+  type KernelTable,
+  numbers,
+  refuse,
+  room,
+  scratch,
+  store,
+  textAttr,
+} from './kernel.ts';
 import { stridesOf, walk } from './strided.ts';
 
 /** Einstein summation: letters of the output stay, the others are summed. `...` is not supported. */
@@ -7,7 +19,7 @@ const einsum: Kernel = (c) => {
   const [left, right] = equation.split('->') as [string, string?];
   const terms = left.split(',');
   if (!/^[A-Za-z,]*(->[A-Za-z]*)?$/.test(equation) || terms.length !== c.inputs.length) {
-    fail(c, `equation '${equation}' is not supported for ${c.inputs.length} operands`);
+    refuse(c, `equation '${equation}' over ${c.inputs.length} operands`);
   }
   const sizes = new Map<string, number>();
   const operands = terms.map((term, i) => {
@@ -33,11 +45,13 @@ const einsum: Kernel = (c) => {
   const out = scratch(c, shape);
   const own = stridesOf(shape);
   const to = positions(
+    c,
     space,
     letters.map((_, i) => own[i] ?? 0),
   );
   const from = operands.map(({ term, strides }) =>
     positions(
+      c,
       space,
       letters.map((l) =>
         [...term].reduce((sum, letter, axis) => sum + (letter === l ? strides[axis]! : 0), 0),
@@ -54,8 +68,8 @@ const einsum: Kernel = (c) => {
   return [store(input(c, 0).dtype, shape, out)];
 };
 
-function positions(shape: readonly number[], strides: readonly number[]): Int32Array {
-  const out = new Int32Array(shape.reduce((n, d) => n * d, 1));
+function positions(c: Call, shape: readonly number[], strides: readonly number[]): Int32Array {
+  const out = room(c, 'int32', shape) as Int32Array;
   walk(shape, strides, 0, (offset, position) => {
     out[position] = offset;
   });

@@ -8,6 +8,7 @@ import {
   type Kernel,
   type KernelTable,
   numberAttr,
+  refuse,
   room,
   span,
   textAttr,
@@ -75,6 +76,8 @@ function tuples(
   batch: number,
 ): { starts: number[]; length: number; depth: number } {
   const depth = indices.shape.at(-1) ?? fail(c, 'indices are a scalar');
+  if (!(Number.isInteger(batch) && batch >= 0 && batch < indices.shape.length))
+    fail(c, `batch_dims is ${batch}`);
   if (batch + depth > x.shape.length)
     fail(c, `tuples of ${depth} indices are too long for rank ${x.shape.length}`);
   const strides = stridesOf(x.shape);
@@ -108,8 +111,7 @@ const gatherNd: Kernel = (c) => {
 function combine(c: Call, x: Tensor): (old: number | bigint, next: number | bigint) => number | bigint {
   const how = textAttr(c, 'reduction', 'none');
   if (how === 'none') return (_, next) => next;
-  if (x.dtype === 'float16' || x.dtype === 'bfloat16')
-    fail(c, `reduction ${how} on ${x.dtype} is not supported`);
+  if (x.dtype === 'float16' || x.dtype === 'bfloat16') refuse(c, `reduction ${how} on ${x.dtype}`);
   switch (how) {
     case 'add':
       return (a, b) => (a as number) + (b as number);
@@ -120,7 +122,7 @@ function combine(c: Call, x: Tensor): (old: number | bigint, next: number | bigi
     case 'min':
       return (a, b) => (a < b ? a : b);
     default:
-      return fail(c, `reduction ${how} is not known`);
+      return refuse(c, `reduction ${how}`);
   }
 }
 

@@ -22,13 +22,25 @@ export type Kernel = (c: Call) => Tensor[];
 export type KernelTable = Readonly<Record<string, Kernel>>;
 
 /** Results beyond this are refused, so that a hostile shape cannot take the machine's memory. */
-const MAX_ELEMENTS = 2 ** 30;
+const MAX_ELEMENTS = 2 ** 28;
 
 /** @throws VersusError `input` that names operator and node */
 export function fail(c: Call, message: string): never {
   throw new VersusError('input', `${c.node.op}: ${message}`, {
     where: `node ${c.node.name || c.node.outputs[0]}`,
   });
+}
+
+/** @throws VersusError `unsupported`: the graph is right, but this interpreter lacks a variant of the operator */
+export function refuse(c: Call, message: string): never {
+  throw new VersusError(
+    'unsupported',
+    `${c.node.op}: ${message} is not supported by the reference interpreter`,
+    {
+      where: `node ${c.node.name || c.node.outputs[0]}`,
+      next: 'run it on onnxruntime-cpu',
+    },
+  );
 }
 
 export function input(c: Call, index: number): Tensor {

@@ -10,6 +10,7 @@ import {
   type Kernel,
   type KernelTable,
   numberAttr,
+  refuse,
   room,
   textAttr,
 } from './kernel.ts';
@@ -92,6 +93,7 @@ const split: Kernel = (c) => {
   const x = input(c, 0);
   const axis = axisOf(c, numberAttr(c, 'axis', 0), x.shape.length);
   const count = numberAttr(c, 'num_outputs', c.node.outputs.length);
+  if (count !== c.node.outputs.length) fail(c, `${count} parts for ${c.node.outputs.length} outputs`);
   const even = Math.ceil(x.shape[axis]! / count);
   const sizes =
     intsAttr(c, 'split') ??
@@ -167,8 +169,7 @@ const pad: Kernel = (c) => {
     after[axis] = pads[axes.length + i]!;
   });
   const shape = x.shape.map((d, i) => d + before[i]! + after[i]!);
-  const beyond =
-    BEYOND[textAttr(c, 'mode', 'constant')] ?? fail(c, `mode ${textAttr(c, 'mode', '')} is not known`);
+  const beyond = BEYOND[textAttr(c, 'mode', 'constant')] ?? refuse(c, `mode ${textAttr(c, 'mode', '')}`);
   const data = room(c, x.dtype, shape);
   const [to, from] = [cells(data), cells(x.data)];
   const given = c.inputs[2] ? cells(c.inputs[2].data)[0] : undefined;

@@ -1,4 +1,3 @@
-import { VersusError } from '../../core/errors.ts';
 import type { Tensor } from '../../core/tensor.ts';
 import {
   axisOf,
@@ -9,6 +8,7 @@ import {
   type KernelTable,
   numberAttr,
   numbers,
+  refuse,
   span,
   store,
 } from './kernel.ts';
@@ -31,12 +31,7 @@ function perChannel(c: Call, index: number, channels: number): Float64Array {
 
 /** y = scale·(x − mean)/√(variance + ε) + bias by channel, with the statistics that were learnt (inference). */
 const batchNorm: Kernel = (c) => {
-  if (numberAttr(c, 'training_mode', 0) !== 0) {
-    throw new VersusError('unsupported', 'BatchNormalization in training mode is not supported', {
-      where: `node ${c.node.name}`,
-      next: 'freeze the statistics, or write them as ReduceMean nodes',
-    });
-  }
+  if (numberAttr(c, 'training_mode', 0) !== 0) refuse(c, 'training mode');
   const x = input(c, 0);
   const [channels, plane] = [x.shape[1] ?? 1, span(x.shape, 2)];
   const [scale, bias, mean, variance] = [1, 2, 3, 4].map((i) => perChannel(c, i, channels)) as [

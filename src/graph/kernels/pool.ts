@@ -7,6 +7,7 @@ import {
   type KernelTable,
   numberAttr,
   numbers,
+  refuse,
   scratch,
   span,
   store,
@@ -51,7 +52,7 @@ const maxPool: Kernel = (c) => {
       winners[p * area + position] = winner;
     }
   });
-  if (numberAttr(c, 'storage_order', 0) !== 0) fail(c, 'column-major indices are not supported');
+  if (numberAttr(c, 'storage_order', 0) !== 0) refuse(c, 'storage_order 1');
   return [store(x.dtype, shape, out), store('int64', shape, winners)];
 };
 

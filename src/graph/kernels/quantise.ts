@@ -8,6 +8,7 @@ import {
   type KernelTable,
   numberAttr,
   numbers,
+  refuse,
   span,
   store,
 } from './kernel.ts';
@@ -43,7 +44,7 @@ function groupOf(c: Call, x: Tensor, scale: Tensor): (i: number) => number {
 const quantize: Kernel = (c) => {
   const [x, scale, zero] = [input(c, 0), input(c, 1), c.inputs[2]];
   const dtype = zero?.dtype ?? 'uint8';
-  const [low, high] = LIMITS[dtype] ?? fail(c, `${dtype} is not supported`);
+  const [low, high] = LIMITS[dtype] ?? refuse(c, dtype);
   const [scales, zeros, at] = [numbers(scale), zero && numbers(zero), groupOf(c, x, scale)];
   const y = numbers(x).map((v, i) => {
     const g = at(i);

@@ -8,6 +8,7 @@ import {
   type Kernel,
   type KernelTable,
   numbers,
+  refuse,
   scratch,
   span,
   store,
@@ -34,7 +35,7 @@ type Taps = readonly (readonly [index: number, weight: number])[];
 
 function tapsOf(c: Call, from: number, to: number, scale: number): Taps[] {
   const transform = textAttr(c, 'coordinate_transformation_mode', 'half_pixel');
-  const where = COORDINATE[transform] ?? fail(c, `coordinate transformation ${transform} is not supported`);
+  const where = COORDINATE[transform] ?? refuse(c, `coordinate transformation ${transform}`);
   const mode = textAttr(c, 'mode', 'nearest');
   const clamp = (at: number): number => Math.max(0, Math.min(from - 1, at));
   return Array.from({ length: to }, (_, i): Taps => {
@@ -44,7 +45,7 @@ function tapsOf(c: Call, from: number, to: number, scale: number): Taps[] {
         NEAREST[textAttr(c, 'nearest_mode', 'round_prefer_floor')] ?? fail(c, 'nearest_mode is not known');
       return [[clamp(pick(x)), 1]];
     }
-    if (mode !== 'linear') fail(c, `mode ${mode} is not supported`);
+    if (mode !== 'linear') refuse(c, `mode ${mode}`);
     const low = Math.floor(x);
     const rest = x - low;
     return [
@@ -62,17 +63,16 @@ const resize: Kernel = (c) => {
   const scales = c.inputs[2] && c.inputs[2].data.length > 0 ? [...numbers(c.inputs[2])] : undefined;
   if ((sizes ?? scales)?.length !== axes.length)
     fail(c, 'sizes or scales are missing or do not fit the axes');
-  if (textAttr(c, 'keep_aspect_ratio_policy', 'stretch') !== 'stretch')
-    fail(c, 'keep_aspect_ratio_policy is not supported');
+  if (textAttr(c, 'keep_aspect_ratio_policy', 'stretch') !== 'stretch') refuse(c, 'keep_aspect_ratio_policy');
   let shape = [...x.shape];
   let values = numbers(x);
   axes.forEach((axis, i) => {
     const from = shape[axis]!;
     const to = sizes ? sizes[i]! : Math.floor(from * scales![i]!);
     if (to === from && (scales?.[i] ?? 1) === 1) return;
-    const taps = tapsOf(c, from, to, scales?.[i] ?? to / from);
     const next = shape.map((d, k) => (k === axis ? to : d));
     const out = scratch(c, next);
+    const taps = tapsOf(c, from, to, scales?.[i] ?? to / from);
     const [outer, inner] = [span(shape, 0, axis), span(shape, axis + 1)];
     for (let o = 0; o < outer; o++) {
       for (let t = 0; t < to; t++) {

@@ -9,6 +9,7 @@ import {
   type Kernel,
   type KernelTable,
   numberAttr,
+  refuse,
   span,
 } from './kernel.ts';
 
@@ -74,7 +75,7 @@ export const views: KernelTable = {
   // At inference nothing is dropped; the mask, where asked for, is all true.
   Dropout: (c) => {
     const x = input(c, 0);
-    if (c.inputs[2]?.data[0]) fail(c, 'training mode draws random numbers, which no reference can reproduce');
+    if (c.inputs[2]?.data[0]) refuse(c, 'training mode');
     return [x, { dtype: 'bool', shape: x.shape, data: new Uint8Array(x.data.length).fill(1) }];
   },
   Reshape: reshape,
