@@ -50,7 +50,8 @@ type Width = 'half' | 'full';
  * - Angles of rotary embeddings, from the positions to the sine, stay float32 with their frequencies.
  * - Operators in `KEEP` compute in float32, and so does what lies between them and touches no float16 value or weight
  *   (mean square + epsilon of a normalisation).
- * - Finite constants beyond ±65,504 (masks) are clamped to it, so that they don't become infinite.
+ * - Constants beyond ±65,504 (masks) and what float32 operators make of them are clamped to it on their way to float16, so
+ *   that a row that is masked altogether doesn't become NaN.
  *
  * @throws VersusError `unsupported` at an operator whose types the table doesn't know, or a subgraph
  */
@@ -72,6 +73,8 @@ class HalfCast {
   readonly #width = new Map<string, Width>();
   readonly #versions = new Map<string, string>();
   readonly #outputs: ReadonlySet<string>;
+  /** float32 values that a constant beyond float16 went into: they are clipped before they become float16. */
+  readonly #large = new Set<string>();
   /** Values that angles of sines and cosines are computed from. */
   readonly #angles: ReadonlySet<string>;
 
@@ -135,8 +138,10 @@ class HalfCast {
       if (node.op === 'Cast' && this.#width.has(name)) return this.#read(name, this.#width.get(name)!);
       return this.#read(name, fixed?.includes(i) ? 'full' : width);
     });
+    const large = width === 'full' && node.inputs.some((name) => this.#isLarge(name));
     const outputs = node.outputs.map((name, i) => {
       if (!this.#isFloat(name)) return name;
+      if (large) this.#large.add(name);
       const full = width === 'full' || FULL_OUTPUTS[node.op]?.includes(i);
       // An output of the graph is float32, so its name goes to the value behind the last Cast.
       const own = this.#outputs.has(name) && !full ? this.#fresh(`${name}/fp16`) : name;
@@ -178,11 +183,14 @@ class HalfCast {
     let made: string;
     if (constant) {
       made = width === 'full' ? name : this.#fresh(`${name}/fp16`);
-      const data = clamped(constant.data as Float32Array);
-      const half: Param = { ...constant, name: made, dtype: 'float16', data: halved(data) };
-      this.#params.set(made, width === 'full' ? { ...constant, data } : half);
+      const data = halved(clamped(constant.data as Float32Array));
+      this.#params.set(
+        made,
+        width === 'full' ? constant : { ...constant, name: made, dtype: 'float16', data },
+      );
     } else {
-      const other = this.#versions.get(`${width === 'half' ? 'full' : 'half'} ${name}`)!;
+      let other = this.#versions.get(`${width === 'half' ? 'full' : 'half'} ${name}`)!;
+      if (width === 'half' && this.#large.has(name)) other = this.#clip(other);
       made = this.#cast(other, width === 'half' ? 'float16' : 'float32', this.#fresh(`${name}/${width}`));
     }
     this.#versions.set(`${width} ${name}`, made);
@@ -197,6 +205,33 @@ class HalfCast {
   #cast(from: string, to: DType, output: string): string {
     const name = this.#fresh(`${output}/Cast`);
     this.#nodes.push({ op: 'Cast', name, inputs: [from], outputs: [output], attrs: { to: codeOf(to) } });
+    return output;
+  }
+
+  #isLarge(name: string): boolean {
+    const data = this.#constants.get(name)?.data as Float32Array | undefined;
+    return this.#large.has(name) || Boolean(data?.some((v) => Math.abs(v) > HALF_MAX));
+  }
+
+  #clip(from: string): string {
+    const output = this.#fresh(`${from}/clip`);
+    const [min, max] = [-HALF_MAX, HALF_MAX];
+    const bound = (value: number): string => {
+      const name = this.#fresh(`${output}/bound`);
+      this.#params.set(name, {
+        name,
+        dtype: 'float32',
+        shape: [],
+        role: 'constant',
+        data: Float32Array.of(value),
+      });
+      return name;
+    };
+    // The bounds moved from attributes to inputs with opset 11.
+    const asInputs = (this.#graph.opset[''] ?? 1) >= 11;
+    const inputs = asInputs ? [from, bound(min), bound(max)] : [from];
+    const attrs = asInputs ? {} : { min, max };
+    this.#nodes.push({ op: 'Clip', name: this.#fresh(`${output}/Clip`), inputs, outputs: [output], attrs });
     return output;
   }
 
