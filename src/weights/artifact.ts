@@ -8,9 +8,8 @@ import type { Artifact, ModelDef, WeightSource } from '../core/model.ts';
 import { toBytes } from '../core/tensor.ts';
 import { encodeOnnx } from '../graph/onnx/index.ts';
 import { toHalf } from '../transform/precision.ts';
-import { artifactWeights } from './artifact-weights.ts';
+import { artifactWeights, type Origin } from './artifact-weights.ts';
 import { obtain } from './cache.ts';
-import type { Manifest } from './cache-entry.ts';
 import { foreignArtifacts } from './foreign.ts';
 import { type Layout, layout, type TensorEntry } from './header.ts';
 import { CHUNK_BYTES } from './safetensors.ts';
@@ -65,8 +64,9 @@ export async function prepareArtifacts(
       return h.digest('hex');
     };
     const key = hash(plan.header, ownData(params), ...encoded.flatMap((e) => [e.name, e.bytes]));
+    const origin = { id: source.id, label: source.label, trained: source.trained };
     const onnxBytes = encoded.reduce((sum, e) => sum + e.bytes.byteLength, 0);
-    const { dir, manifest } = await obtain(cacheDir, {
+    const { dir } = await obtain(cacheDir, {
       key,
       bytes: plan.fileBytes + onnxBytes,
       maxBytes: options.maxBytes,
@@ -77,13 +77,12 @@ export async function prepareArtifacts(
         }
         await writeWeights(join(folder, WEIGHTS_FILE), plan, params, source, throttled(model, plan, options));
         const files = Object.fromEntries(encoded.map((e) => [`${e.name}.onnx`, e.bytes.byteLength]));
-        const { id, label, trained } = source;
         return {
           version: 1,
           key,
           model: model.name,
           precision: options.precision,
-          weights: { id, label, trained },
+          weights: origin,
           files: { ...files, [WEIGHTS_FILE]: plan.fileBytes },
         };
       },
@@ -91,7 +90,7 @@ export async function prepareArtifacts(
     return Object.fromEntries(
       graphs.map(([name, graph], i) => {
         const sha256 = hash(name, encoded[i]!.bytes, ownData(params));
-        return [name, artifactAt(model.name, name, graph, dir, sha256, manifest)];
+        return [name, artifactAt(model.name, name, graph, dir, sha256, origin)];
       }),
     );
   } finally {
@@ -105,7 +104,7 @@ function artifactAt(
   graph: Graph,
   dir: string,
   sha256: string,
-  manifest: Manifest,
+  origin: Origin,
 ): Artifact {
   return {
     model,
@@ -113,7 +112,7 @@ function artifactAt(
     path: join(dir, `${graphName}.onnx`),
     sha256,
     graph: async () => graph,
-    weights: () => artifactWeights(join(dir, WEIGHTS_FILE), manifest.weights),
+    weights: () => artifactWeights(join(dir, WEIGHTS_FILE), origin),
   };
 }
 
