@@ -72,6 +72,7 @@ test('whatever a name holds, it becomes a safe file name and one line of text', 
       expect(printable(text)).not.toMatch(/[\u0000-\u001f\u2028\u202e]/);
       expect(shorten(text, 12).length).toBeLessThanOrEqual(12);
     }),
+    { numRuns: 60 },
   );
   expect(slug('CON')).toBe('con-');
   const name = uniqueNames();

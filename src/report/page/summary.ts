@@ -25,8 +25,8 @@ ${board}
 }
 
 function scoreboard(lines: readonly Statement[]): string {
-  return `<table class="score"><thead><tr><th>on</th><th>better</th><th>than</th><th class="num">by</th><th>how sure</th></tr></thead>
-<tbody>${lines.map(scoreLine).join('\n')}</tbody></table>`;
+  return `<div class="wide"><table class="score"><thead><tr><th>on</th><th>better</th><th>than</th><th class="num">by</th><th>how sure</th></tr></thead>
+<tbody>${lines.map(scoreLine).join('\n')}</tbody></table></div>`;
 }
 
 function scoreLine(line: Statement): string {
