@@ -1,5 +1,5 @@
 import { VersusError } from '../core/errors.ts';
-import type { Graph } from '../core/graph.ts';
+import type { Graph, ValueInfo } from '../core/graph.ts';
 import { graphCost } from '../graph/cost.ts';
 import { type CommonOptions, contextOf, print, printJson } from './context.ts';
 import { wholeNumber } from './numbers.ts';
@@ -57,13 +57,20 @@ export async function inspectCommand(name: string, options: InspectOptions): Pro
       `  graph ${key}: ${d.nodes} nodes, ${d.parameters.toLocaleString('en')} parameters, opset ${d.opset}`,
     );
     for (const side of ['inputs', 'outputs'] as const) {
-      for (const value of d[side])
-        print(
-          `    ${side.slice(0, -1).padEnd(6)}  ${value.name}  ${value.dtype} [${value.shape.join(', ')}]`,
-        );
+      for (const text of valueLines(d[side])) print(`    ${side.slice(0, -1).padEnd(6)}  ${text}`);
     }
   }
   return 0;
+}
+
+/** One line per value; a run of layers that differ only in their number (`past_key_values.0.key` …) is one line. */
+function valueLines(values: readonly ValueInfo[]): string[] {
+  const lines = new Map<string, number>();
+  for (const { name, dtype, shape } of values) {
+    const text = `${name.replace(/\.\d+\./, '.N.')}  ${dtype} [${shape.join(', ')}]`;
+    lines.set(text, (lines.get(text) ?? 0) + 1);
+  }
+  return [...lines].map(([text, count]) => (count > 1 ? `${text}  × ${count}` : text));
 }
 
 function checked(parameters: number, published: number | undefined): string {

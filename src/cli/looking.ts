@@ -1,0 +1,94 @@
+import type { Command } from 'commander';
+import { type Declare, json, list } from './declare.ts';
+
+/** Commands that look at models, backends and the machine. */
+export function addLooking(root: Command, declare: Declare): void {
+  root
+    .command('list')
+    .description('what the config and the zoo offer')
+    .argument('[what]', 'suites, models, backends, datasets or profiles (default: all)')
+    .addOption(json())
+    .addHelpText('after', '\nExamples:\n  versus list\n  versus list models --json')
+    .action(
+      declare(
+        () => import('../commands/list.ts'),
+        (m) => m.listCommand,
+      ),
+    );
+
+  root
+    .command('inspect')
+    .description('parameters, MACs and graphs of a model or an ONNX file')
+    .argument('<model>', 'name in the zoo or the config, or a path to an .onnx file')
+    .option('--batch <n>', 'batch size of the MACs', '1')
+    .option('--dim <name=n...>', 'size of a symbolic dimension', list)
+    .addOption(json())
+    .addHelpText(
+      'after',
+      '\nExamples:\n  versus inspect vit-b-16\n  versus inspect ./model.onnx --dim sequence=128 --json',
+    )
+    .action(
+      declare(
+        () => import('../commands/inspect.ts'),
+        (m) => m.inspectCommand,
+      ),
+    );
+
+  root
+    .command('verify')
+    .description('run a folder of config.json + weights.safetensors (or model.onnx) on its io.safetensors')
+    .argument('<dir>', 'the folder')
+    .option('--backend <name>', 'backend to verify', 'onnxruntime-cpu')
+    .option('--tolerance <x>', 'largest |difference| ÷ max(1, largest |expected|)', '1e-4')
+    .addOption(json())
+    .addHelpText(
+      'after',
+      '\nExamples:\n  versus verify test/fixtures/tv-vit\n  versus verify ./my-checkpoint --backend reference --json\n\nExit codes: 0 every expected output is equal · 3 not',
+    )
+    .action(
+      declare(
+        () => import('../commands/verify.ts'),
+        (m) => m.verifyCommand,
+      ),
+    );
+
+  root
+    .command('export')
+    .description('write a model as ONNX with its weights beside it')
+    .argument('<model>', 'name in the zoo or the config')
+    .requiredOption('--out <dir>', 'new or empty folder')
+    .option('--precision <name>', 'fp32 or fp16', 'fp32')
+    .addOption(json())
+    .addHelpText('after', '\nExamples:\n  versus export resnet-50 --out ./resnet-50')
+    .action(
+      declare(
+        () => import('../commands/export.ts'),
+        (m) => m.exportCommand,
+      ),
+    );
+
+  root
+    .command('doctor')
+    .description('what can run on this machine, and the one command that would add what is missing')
+    .addOption(json())
+    .addHelpText('after', '\nExamples:\n  versus doctor\n  versus doctor --json')
+    .action(
+      declare(
+        () => import('../commands/doctor.ts'),
+        (m) => m.doctorCommand,
+      ),
+    );
+
+  root
+    .command('cache')
+    .description('size of the artifact cache; `cache clean` empties it')
+    .argument('[action]', 'clean')
+    .addOption(json())
+    .addHelpText('after', '\nExamples:\n  versus cache\n  versus cache clean')
+    .action(
+      declare(
+        () => import('../commands/cache.ts'),
+        (m) => m.cacheCommand,
+      ),
+    );
+}
