@@ -59,7 +59,8 @@ export function judge(seen: Observed): Verdict {
 }
 
 function judgeError(error: WorkerError, stage: string): Verdict {
-  const text = error.where ? `${error.message} (${error.where})` : error.message;
+  const place = error.where ? ` (${error.where})` : '';
+  const text = `${error.message}${place}${error.next ? `; next: ${error.next}` : ''}`;
   if (error.kind === 'unsupported') return { status: 'unsupported', reason: text };
   if (OUT_OF_MEMORY.test(error.message) || (error.code !== null && OUT_OF_MEMORY.test(error.code))) {
     return { status: 'oom', reason: `out of memory while ${stage}: ${text}` };

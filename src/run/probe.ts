@@ -8,7 +8,7 @@ const PROBE_TIMEOUT_MS = 60_000;
 
 /**
  * Asks backends whether they can run here, in a process apart: a driver that crashes or hangs while it is probed makes one
- * backend unavailable and costs nothing else.
+ * backend unavailable and costs nothing else. A name that the config lacks gets no answer.
  * @throws VersusError `infrastructure` when no worker can be started at all.
  */
 export async function probeBackends(
@@ -18,39 +18,32 @@ export async function probeBackends(
 ): Promise<Map<string, Availability>> {
   const probes = new Map<string, Availability>();
   let pending = [...new Set(names)];
-  while (pending.length > 0 && !options.signal?.aborted) {
-    let current: string | null = null;
-    const waiting = new Set(pending);
+  while (pending.length > 0) {
     const ending = await supervise(
       { kind: 'probe', config, backends: pending },
       {
         timeoutMs: options.timeoutMs ?? PROBE_TIMEOUT_MS,
         signal: options.signal,
         onMessage: (message) => {
-          if (message.type === 'stage') current = pending.find((n) => message.name.endsWith(` ${n}`)) ?? null;
-          if (message.type !== 'probed') return;
-          probes.set(message.backend, message.availability);
-          waiting.delete(message.backend);
-          current = null;
+          if (message.type === 'probed') probes.set(message.backend, message.availability);
         },
       },
     );
-    if (ending.status !== 'ok' && current === null && waiting.size === pending.length) {
-      if (ending.status === 'cancelled') break;
+    if (ending.status === 'ok' || ending.status === 'cancelled') break;
+    // They are probed in order, so the first without an answer is the one that the process died of.
+    const [culprit, ...rest] = pending.filter((name) => !probes.has(name));
+    if (ending.stage === 'starting' || culprit === undefined) {
       throw new VersusError('infrastructure', `a worker process could not start: ${ending.reason}`, {
         next: 'Run versus doctor.',
       });
     }
-    if (current !== null) {
-      probes.set(current, {
-        available: false,
-        version: null,
-        reason: `the probe ended in ${ending.status}: ${ending.reason}`,
-        fix: null,
-      });
-      waiting.delete(current);
-    }
-    pending = [...waiting];
+    probes.set(culprit, {
+      available: false,
+      version: null,
+      reason: `the probe ended in ${ending.status}: ${ending.reason}`,
+      fix: null,
+    });
+    pending = rest;
   }
   return probes;
 }

@@ -50,6 +50,7 @@ export interface WorkerError {
   readonly code: string | null;
   readonly message: string;
   readonly where: string | null;
+  readonly next: string | null;
 }
 
 export type ToWorker =

@@ -74,6 +74,13 @@ export function planAgain(
   differs('the machine', run.environment.fingerprint, environment.fingerprint);
   refuse(run, differences);
 
+  if (narrows(asked)) {
+    const named = new Set(plan(config, { ...asked, rounds: run.rounds }, probes).cells.map((c) => c.case_id));
+    const begun = new Set(run.plan.map((c) => c.case_id));
+    for (const id of named) if (!begun.has(id)) differences.push(`${id} is asked for and was not planned`);
+    for (const id of begun) if (!named.has(id)) differences.push(`${id} was planned and is not asked for`);
+    refuse(run, differences);
+  }
   const again = plan(
     config,
     {
@@ -97,6 +104,11 @@ export function planAgain(
   }
   refuse(run, differences);
   return { ...again, cells: run.plan };
+}
+
+/** Whether a filter names a part of the config: it then has to be the part that the run began with. */
+function narrows({ suites, backends, models, precisions, shard }: PlanFilter): boolean {
+  return shard !== undefined || [suites, backends, models, precisions].some((names) => names?.length);
 }
 
 function refuse(run: RunRecord, differences: readonly string[]): void {

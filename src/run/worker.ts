@@ -108,10 +108,12 @@ async function leave(): Promise<void> {
 
 function portable(error: unknown): WorkerError {
   const code = (error as { code?: unknown } | null)?.code;
+  const known = error instanceof VersusError ? error : null;
   return {
-    kind: error instanceof VersusError ? error.kind : null,
+    kind: known?.kind ?? null,
     code: typeof code === 'string' ? code : null,
     message: reasonOf(error),
-    where: error instanceof VersusError ? (error.where ?? null) : null,
+    where: known?.where ?? null,
+    next: known?.next ?? null,
   };
 }

@@ -13,7 +13,14 @@ const seen = (over: Partial<Observed>): Observed => ({
   oomKills: null,
   ...over,
 });
-const error = (message: string, over = {}) => ({ kind: null, code: null, message, where: null, ...over });
+const error = (message: string, over = {}) => ({
+  kind: null,
+  code: null,
+  message,
+  where: null,
+  next: null,
+  ...over,
+});
 
 describe('the end of a process', () => {
   it.each([
@@ -71,9 +78,9 @@ describe('the end of a process', () => {
     ],
     [
       'a thrown error',
-      seen({ error: error('no', { kind: 'input', where: 'a.onnx' }) }),
+      seen({ error: error('no', { kind: 'input', where: 'a.onnx', next: 'mend it' }) }),
       'failed',
-      'no (a.onnx)',
+      'no (a.onnx); next: mend it',
     ],
     [
       'a missing operator',

@@ -159,6 +159,9 @@ describe('a run that is stopped', () => {
       kind: 'usage',
       message: expect.stringContaining('the number of rounds was 2, is 3'),
     });
+    await expect(run({ profile: 'once', suites: ['pair'] }, { resume: stopped.runId })).rejects.toMatchObject(
+      { message: expect.stringContaining('pair/apply/narrow/onnxruntime-cpu/fp32/b2 is asked for') },
+    );
     const other = {
       ...config,
       suites: config.suites.map((s) => ({ ...s, arms: s.arms.map((a) => ({ ...a, group: 'new' })) })),
