@@ -280,5 +280,5 @@ describe('hostile files', () => {
     }
     expect(counts.refused).toBeGreaterThan(1500);
     expect(counts.opened).toBeGreaterThan(10);
-  });
+  }, 120_000);
 });
