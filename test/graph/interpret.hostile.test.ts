@@ -6,6 +6,7 @@ import type { OperatorCase } from './operator-cases.ts';
 import { runInterpreter } from './operator-run.ts';
 import { LINEAR } from './operators-linear.ts';
 import { MOVEMENT } from './operators-movement.ts';
+import { REDUCE } from './operators-reduce.ts';
 
 /** What a hostile or broken file may put where a number or a list is expected. */
 const absurd: fc.Arbitrary<Attribute> = fc.constantFrom<Attribute>(
@@ -26,7 +27,13 @@ const absurd: fc.Arbitrary<Attribute> = fc.constantFrom<Attribute>(
 );
 
 const attacked: fc.Arbitrary<OperatorCase> = fc
-  .tuple(fc.oneof(...Object.values({ ...LINEAR, ...MOVEMENT })), absurd, fc.nat(9), fc.nat(3), fc.nat(3))
+  .tuple(
+    fc.oneof(...Object.values({ ...LINEAR, ...MOVEMENT, ...REDUCE })),
+    absurd,
+    fc.nat(9),
+    fc.nat(3),
+    fc.nat(3),
+  )
   .map(([c, value, which, drop, rank]) => {
     const names = Object.keys(c.attrs);
     const name = names[which % (names.length || 1)];

@@ -1,14 +1,5 @@
 import fc from 'fast-check';
-import {
-  filled,
-  type OperatorCase,
-  operatorCase,
-  seed,
-  shape,
-  shapeAxis,
-  size,
-  vector,
-} from './operator-cases.ts';
+import { filled, type OperatorCase, operatorCase, seed, shape, shapeAxis, size } from './operator-cases.ts';
 
 type Arb = fc.Arbitrary<OperatorCase>;
 
@@ -157,45 +148,6 @@ const matmul: Arb = fc
     }),
   );
 
-const reduce = (op: string, low = -3, high = 3): Arb =>
-  shape(1, 4).chain((s) =>
-    fc
-      .record({
-        seed,
-        axes: fc.uniqueArray(fc.integer({ min: 0, max: s.length - 1 }), { maxLength: s.length }),
-        negative: fc.boolean(),
-        keepdims: fc.constantFrom(0, 1),
-        later: fc.boolean(),
-      })
-      .map((r) => {
-        const axes = r.axes.map((a) => (r.negative ? a - s.length : a));
-        const asInput = op === 'ReduceSum' || r.later;
-        return operatorCase(op, {
-          opset: r.later ? 18 : 13,
-          inputs: [filled(s, r.seed, low, high), ...(asInput && axes.length > 0 ? [vector(axes)] : [])],
-          fixed: [1],
-          attrs: { keepdims: r.keepdims, ...(asInput || axes.length === 0 ? {} : { axes }) },
-        });
-      }),
-  );
-
-const arg = (op: string): Arb =>
-  fc
-    .tuple(shapeAxis(), seed, fc.constantFrom(0, 1), fc.constantFrom(0, 1))
-    .map(([[s, axis], n, keepdims, last]) =>
-      operatorCase(op, {
-        inputs: [filled(s, n, 0, 3, 'int32')],
-        attrs: { axis, keepdims, select_last_index: last },
-      }),
-    );
-
-const softmax = (op: string): Arb =>
-  fc
-    .tuple(shapeAxis(), seed, fc.constantFrom(11, 13, 17))
-    .map(([[s, axis], n, opset]) =>
-      operatorCase(op, { inputs: [filled(s, n, -9, 9)], attrs: { axis }, opset }),
-    );
-
 const perChannel = (op: string, statistics: boolean): Arb =>
   fc.tuple(shape(3, 4), seed, fc.constantFrom(1e-5, 0.01)).map(([s, n, epsilon]) => {
     const channel = (k: number) => filled([s[1]!], n + k, 0.2, 2);
@@ -207,7 +159,7 @@ const perChannel = (op: string, statistics: boolean): Arb =>
     });
   });
 
-/** Products, convolutions, pools, norms and reductions. */
+/** Products, convolutions, pools and norms. */
 export const LINEAR: Readonly<Record<string, Arb>> = {
   Conv: conv,
   ConvTranspose: convTranspose,
@@ -275,28 +227,5 @@ export const LINEAR: Readonly<Record<string, Arb>> = {
     .tuple(shapeAxis(), seed, fc.constantFrom(1, 2))
     .map(([[s, axis], n, p]) =>
       operatorCase('LpNormalization', { inputs: [filled(s, n, 0.1, 3)], attrs: { axis, p } }),
-    ),
-  Softmax: softmax('Softmax'),
-  LogSoftmax: softmax('LogSoftmax'),
-  Hardmax: softmax('Hardmax'),
-  ReduceSum: reduce('ReduceSum'),
-  ReduceMean: reduce('ReduceMean'),
-  ReduceMax: reduce('ReduceMax'),
-  ReduceMin: reduce('ReduceMin'),
-  ReduceProd: reduce('ReduceProd', 0.5, 1.5),
-  ReduceL1: reduce('ReduceL1'),
-  ReduceL2: reduce('ReduceL2'),
-  ReduceSumSquare: reduce('ReduceSumSquare'),
-  ReduceLogSum: reduce('ReduceLogSum', 0.1, 3),
-  ReduceLogSumExp: reduce('ReduceLogSumExp', -20, 20),
-  ArgMax: arg('ArgMax'),
-  ArgMin: arg('ArgMin'),
-  CumSum: fc
-    .tuple(shapeAxis(), seed, fc.constantFrom(0, 1), fc.constantFrom(0, 1))
-    .map(([[s, axis], n, exclusive, reverse]) =>
-      operatorCase('CumSum', {
-        inputs: [filled(s, n), filled([], 0, axis, axis + 1, 'int64')],
-        attrs: { exclusive, reverse },
-      }),
     ),
 };

@@ -32,6 +32,9 @@ function thisMachine(): Machine {
   return { platform: process.platform, arch: process.arch, release };
 }
 
+const DRIVERS =
+  'drives GPUs of AMD and Intel, else it is software: correctness only; NVIDIA has its own driver';
+
 /**
  * The one step that makes a provider available on this machine; null where none does. What follows `#` is a remark.
  * CUDA and TensorRT are not in the npm package: its own install script fetches them, and only when told to.
@@ -45,8 +48,8 @@ export function fixFor(provider: Provider, machine: Machine = thisMachine()): st
       if (platform !== 'linux') return null;
       // Debian 12's own Mesa (22.3) offers no adapter that Dawn takes.
       return /^VERSION_CODENAME=bookworm$/m.test(release)
-        ? 'apt-get install -t bookworm-backports mesa-vulkan-drivers # real GPUs of AMD and Intel, else software (correctness only); NVIDIA: its own driver'
-        : 'apt-get install mesa-vulkan-drivers # real GPUs of AMD and Intel, else software (correctness only); NVIDIA: its own driver';
+        ? `apt-get install -t bookworm-backports mesa-vulkan-drivers # with bookworm-backports among the apt sources; ${DRIVERS}`
+        : `apt-get install mesa-vulkan-drivers # ${DRIVERS}`;
     case 'cuda':
     case 'tensorrt':
       if (platform !== 'linux' || arch !== 'x64') return null;
