@@ -39,7 +39,7 @@ export interface DecoderConfig {
  * @throws VersusError `usage` when a size is impossible; names the field.
  */
 export function buildDecoder(config: DecoderConfig): Record<string, Graph> {
-  checkDecoder('decoder', config);
+  checkDecoder(config);
   const g = new GraphBuilder('decoder');
   const ids = g.input('input_ids', 'int64', ['batch', 'sequence']);
   decode(g, () => g.gather(embeddingTable(g, config, ''), ids, 0), config, '');
@@ -48,7 +48,7 @@ export function buildDecoder(config: DecoderConfig): Record<string, Graph> {
 
 /** `embed`: input_ids [batch, sequence] → inputs_embeds; `decoder`: the same as `model`, from inputs_embeds. */
 export function buildSplicedDecoder(config: DecoderConfig, prefix: string): { embed: Graph; decoder: Graph } {
-  checkDecoder('decoder', config);
+  checkDecoder(config);
   const embed = new GraphBuilder('embed');
   const ids = embed.input('input_ids', 'int64', ['batch', 'sequence']);
   embed.output('inputs_embeds', embed.gather(embeddingTable(embed, config, prefix), ids, 0));
@@ -149,8 +149,8 @@ function feedForward(g: GraphBuilder, x: Value, config: DecoderConfig, name: str
   return g.add(x, linear(g, gated, `${name}.mlp.down_proj`, { from: mlpWidth, to: width, bias }));
 }
 
-/** @throws VersusError `usage` when a size is impossible; names the field. */
-export function checkDecoder(model: string, config: DecoderConfig): void {
+function checkDecoder(config: DecoderConfig): void {
+  const model = 'decoder';
   const { vocabulary, width, depth, heads, kvHeads, headWidth, mlpWidth, context, eps, rotary } = config;
   checkDepths(model, { depth });
   checkSizes(model, { vocabulary, width, heads, kvHeads, headWidth, mlpWidth, context });

@@ -89,9 +89,7 @@ export function rmsNorm(g: GraphBuilder, x: Value, name: string, width: number, 
   return g.mul(g.div(x, root), g.param(`${name}.weight`, [width], ONES));
 }
 
-/** Activations by the names that transformers and timm give them. */
-export const ACTIVATIONS = ['relu', 'gelu', 'gelu_tanh', 'quick_gelu', 'silu'] as const;
-export type Activation = (typeof ACTIVATIONS)[number];
+export type Activation = 'relu' | 'gelu' | 'gelu_tanh' | 'quick_gelu' | 'silu';
 
 export function activate(g: GraphBuilder, x: Value, kind: Activation): Value {
   switch (kind) {
