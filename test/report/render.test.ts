@@ -11,7 +11,7 @@ vi.hoisted(() => {
 import type { Chart } from '../../src/report/charts/chart.ts';
 import { WIDTH } from '../../src/report/charts/chart.ts';
 import { chartsOf } from '../../src/report/charts/index.ts';
-import { toPng, toSvg } from '../../src/report/render/canvas.ts';
+import { toInlineSvg, toPng, toSvg } from '../../src/report/render/canvas.ts';
 import { sampleInput } from './sample.ts';
 import { HOSTILE } from './sample-suites.ts';
 
@@ -93,10 +93,17 @@ test('an SVG is well formed, has its text as outlines, and loads nothing', () =>
   }
 });
 
-test('an SVG with letters escapes what it says', () => {
-  const hostile = charts.find(({ suite }) => suite === HOSTILE[1])!;
-  const svg = toSvg(hostile, 'text');
+test('an SVG for the page keeps every character, escaped', () => {
+  const svg = toInlineSvg(chart);
+  const { subtitle, config } = chart;
   expect(XMLValidator.validate(svg)).toBe(true);
-  expect(svg).toContain('&lt;img src=x');
-  expect(svg).not.toMatch(/<img|<script/);
+  for (const label of ['resnet-50', 'correctness only (214 ms)', 'invalid (1,542 ms)', '23.9 ms'])
+    expect(svg).toContain(`>${label}<`);
+  expect(svg).not.toContain(subtitle[0]);
+  expect(JSON.stringify(config)).toContain(subtitle[0]);
+
+  const hostile = toInlineSvg(charts.find(({ suite }) => suite === HOSTILE[1])!);
+  expect(XMLValidator.validate(hostile)).toBe(true);
+  expect(hostile).toContain('&lt;img src=x');
+  expect(hostile).not.toMatch(/<img|<script/);
 });

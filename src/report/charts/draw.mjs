@@ -27,6 +27,7 @@ export function prepare(Chart, theme) {
     padding: 14,
     color: theme.text,
   });
+  defaults.plugins.legend.labels.filter = (item, data) => !data.datasets[item.datasetIndex].unlisted;
   Object.assign(defaults.plugins.tooltip, { padding: 10, boxPadding: 4, displayColors: false });
   const callbacks = { title: tipTitle, label: tipLines };
   Object.assign(defaults.plugins.tooltip.callbacks, callbacks);

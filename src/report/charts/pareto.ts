@@ -101,6 +101,7 @@ function scatter(chart: {
   if (best.length > 1) {
     series.push({
       label: 'Pareto front',
+      unlisted: true,
       type: 'line',
       showLine: true,
       stepped: 'before',
@@ -122,7 +123,7 @@ function scatter(chart: {
       type: 'scatterWithErrorBars',
       data: { datasets: series },
       options: options(title, subtitle, {
-        legend: series.length > 1,
+        legend: series.filter((one) => one.unlisted !== true).length > 1,
         layout: { padding: { left: 16, right: 60, top: 16, bottom: 12 } },
         scales: {
           x: numberAxis(label(head[x], unitX.name), { type: front ? 'linear' : 'logarithmic', grace: '12%' }),

@@ -1,5 +1,5 @@
 import type { Chart } from '../charts/chart.ts';
-import { toSvg } from '../render/canvas.ts';
+import { toInlineSvg } from '../render/canvas.ts';
 import { html } from './text.ts';
 
 /** A chart on the page: a live canvas, or its drawing where scripts are off. `index` finds its configuration. */
@@ -16,8 +16,7 @@ export function figure(chart: Chart, index: number): string {
 
 /** The drawing inside the page. Its clip paths get names of their own, because all drawings share one document. */
 function drawing(chart: Chart, index: number): string {
-  return toSvg(chart, 'text')
-    .replace(/^<\?xml[^>]*\?>\s*/, '')
+  return toInlineSvg(chart)
     .replace(/\bid="([^"]+)"/g, `id="d${index}-$1"`)
     .replace(/url\(#([^)]+)\)/g, `url(#d${index}-$1)`)
     .replace(/<svg ([^>]*?)width="(\d+)" height="(\d+)"/, '<svg $1viewBox="0 0 $2 $3"');

@@ -1,5 +1,5 @@
 import { createRequire } from 'node:module';
-import type { ChartConfiguration } from 'chart.js/auto';
+import type { ChartConfiguration, Plugin } from 'chart.js/auto';
 import { ChartJSNodeCanvas } from 'chartjs-node-canvas';
 import { type Chart, type Height, WIDTH } from '../charts/chart.ts';
 import { prepare, type Theme } from '../charts/draw.mjs';
@@ -40,30 +40,58 @@ export function toPng(chart: Chart): Buffer {
   return renderer(chart.height).png.renderToBufferSync(configuration(chart, 2));
 }
 
-const drawn = new WeakMap<Chart, string>();
-
-/**
- * A chart as SVG: with its text as `outlines`, so that a file looks the same where our fonts are missing, or as `text`, a
- * tenth of the size, for a page that brings the fonts.
- */
-export function toSvg(chart: Chart, letters: 'outlines' | 'text' = 'outlines'): string {
-  const known = letters === 'outlines' ? drawn.get(chart) : undefined;
-  if (known !== undefined) return known;
-  const { createCanvas, SvgExportFlag } = require('canvas') as CanvasModule;
-  const { Chart } = renderer(chart.height);
-  const flag = letters === 'outlines' ? SvgExportFlag.ConvertTextToPaths : SvgExportFlag.NoPrettyXML;
-  const canvas = createCanvas(WIDTH, chart.height, flag);
-  canvas.style = {}; // Chart.js writes the size there
-  const instance = new Chart(canvas, configuration(chart, 1));
-  const svg = shortNumbers(canvas.getContent().toString('utf8'));
-  instance.destroy();
-  if (letters === 'outlines') drawn.set(chart, svg);
-  return svg;
+/** A chart as an SVG file: its text as outlines, so that it looks the same where our fonts are missing. */
+export function toSvg(chart: Chart): string {
+  const { ConvertTextToPaths } = (require('canvas') as CanvasModule).SvgExportFlag;
+  return draw(chart, configuration(chart, 1), ConvertTextToPaths);
 }
 
-/** Two decimals are a fiftieth of a pixel; with nine, outlines of text make files of megabytes. */
+/**
+ * A chart as SVG for a page that brings the fonts and writes title and conditions itself: its text stays text, which is
+ * a tenth of the size.
+ */
+export function toInlineSvg(chart: Chart): string {
+  const { NoPrettyXML } = (require('canvas') as CanvasModule).SvgExportFlag;
+  const config = configuration(chart, 1);
+  config.options!.plugins = {
+    ...config.options!.plugins,
+    title: { display: false },
+    subtitle: { display: false },
+  };
+  config.plugins = [PLAIN_LETTERS];
+  return draw(chart, config, NoPrettyXML)
+    .replace(/^<\?xml[^>]*\?>\s*/, '')
+    .replaceAll(
+      'font-weight="500" font-family="Inter SemiBold, Inter"',
+      'font-weight="600" font-family="Inter"',
+    )
+    .replaceAll('font-family="Inter Medium, Inter"', 'font-family="Inter"');
+}
+
+/** Skia drops characters that the font draws with alternative glyphs (brackets beside capitals); this turns them off. */
+const PLAIN_LETTERS: Plugin = {
+  id: 'plain-letters',
+  beforeDraw: ({ ctx }) => {
+    ctx.textRendering = 'optimizeSpeed';
+  },
+};
+
+function draw(chart: Chart, config: ChartConfiguration, flag: number): string {
+  const { createCanvas } = require('canvas') as CanvasModule;
+  const { Chart } = renderer(chart.height);
+  const canvas = createCanvas(WIDTH, chart.height, flag);
+  canvas.style = {}; // Chart.js writes the size there
+  const instance = new Chart(canvas, config);
+  const svg = canvas.getContent().toString('utf8');
+  instance.destroy();
+  return shortNumbers(svg);
+}
+
+/** Two decimals are a fiftieth of a pixel; with nine, outlines of text make files of megabytes. Text is left alone. */
 const shortNumbers = (svg: string): string =>
-  svg.replace(/-?\d+\.\d{3,}/g, (digits) => String(Number(Number(digits).toFixed(2))));
+  svg.replace(/<[^>]*>/g, (tag) =>
+    tag.replace(/-?\d+\.\d{3,}/g, (digits) => String(Number(Number(digits).toFixed(2)))),
+  );
 
 /** A copy, because Chart.js keeps its own notes in the configuration that it is given. */
 function configuration(chart: Chart, pixelRatio: number): ChartConfiguration {
