@@ -1,4 +1,5 @@
 import type { Dim, Shape } from '../core/graph.ts';
+import { seedOf } from '../core/random.ts';
 
 /**
  * Arithmetic over dimensions that may be symbolic.
@@ -144,12 +145,19 @@ function format(value: Polynomial): Dim {
 }
 
 function combine(a: Dim, b: Dim, how: (a: Polynomial, b: Polynomial) => Polynomial, sign: string): Dim {
+  let text: Dim;
   try {
-    return format(how(polynomial(a), polynomial(b)));
+    text = format(how(polynomial(a), polynomial(b)));
   } catch (error) {
-    if (error instanceof Unreadable) return `(${a})${sign}(${b})`.slice(0, 4 * MAX_TEXT);
-    throw error;
+    if (!(error instanceof Unreadable)) throw error;
+    text = `(${a})${sign}(${b})`;
   }
+  return typeof text === 'number' || text.length <= MAX_TEXT ? text : opaque(text);
+}
+
+/** A short name for an expression that grew too long to be one: equal for equal text, and a stranger to all others. */
+function opaque(text: string): string {
+  return `?${seedOf(text).toString(36)}_${seedOf(text, 1).toString(36)}`;
 }
 
 /** a + b. */

@@ -5,6 +5,9 @@ import { smallValue } from './ops/create.ts';
 import { OpContext, type Type, typed } from './ops/entry.ts';
 import { operatorOf } from './ops/index.ts';
 
+/** Elements of shape arithmetic that are followed in one graph; real ones need a few thousand. */
+const MAX_FOLLOWED = 2 ** 20;
+
 /** What a parameter is to shape inference: small constants are followed by their contents. */
 export function typeOfParam(param: Param): Type {
   const value = param.data && param.role === 'constant' ? smallValue(param.dtype, param.data) : undefined;
@@ -75,6 +78,7 @@ export function inferTypes(
   for (const { name, dtype, shape } of inputs) types.set(name, { dtype, shape });
   for (const param of graph.params) types.set(param.name, typeOfParam(param));
   let unknown = 0;
+  let followed = 0;
   const options = {
     opset: graph.opset[''] ?? 1,
     strict: false,
@@ -85,8 +89,10 @@ export function inferTypes(
     const inferred = known.includes(undefined) ? null : inferNode(node, known as (Type | null)[], options);
     node.outputs.forEach((name, i) => {
       const given = graph.values && Object.hasOwn(graph.values, name) ? graph.values[name] : undefined;
-      const type = inferred?.[i] ?? (given && bound(given));
-      if (name !== '' && type) types.set(name, type);
+      const type: Type | undefined = inferred?.[i] ?? (given && bound(given));
+      if (name === '' || !type) return;
+      followed += type.value?.length ?? 0;
+      types.set(name, followed > MAX_FOLLOWED ? { dtype: type.dtype, shape: type.shape } : type);
     });
   }
   return { types, inputs };

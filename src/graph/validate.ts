@@ -7,7 +7,7 @@ import type { Graph } from '../core/graph.ts';
  *
  * @throws VersusError `input` that names the node and the value
  */
-export function validateGraph(graph: Graph, outer: ReadonlySet<string> = new Set()): void {
+export function validateGraph(graph: Graph, outer: Pick<ReadonlySet<string>, 'has'> = new Set()): void {
   const fail = (problem: string, node?: string): never => {
     throw new VersusError('input', problem, { where: `graph ${graph.name}${node ? `, node ${node}` : ''}` });
   };
@@ -45,7 +45,7 @@ export function validateGraph(graph: Graph, outer: ReadonlySet<string> = new Set
     }
     for (const attr of Object.values(node.attrs)) {
       if (typeof attr === 'object' && 'kind' in attr && attr.kind === 'graph') {
-        validateGraph(attr.graph, new Set([...outer, ...known]));
+        validateGraph(attr.graph, { has: (name) => known.has(name) || outer.has(name) });
       }
     }
     for (const output of node.outputs) if (output !== '') define(output, 'an output', label);

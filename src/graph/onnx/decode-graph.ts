@@ -9,6 +9,7 @@ import { bytes, integer, readMessage, text } from './wire.ts';
 const MAX_NODES = 500_000;
 const MAX_DEPTH = 16;
 const MAX_RANK = 64;
+const MAX_SYMBOL = 1000;
 
 /** The only dimension of a value whose rank the file leaves open. */
 export const UNKNOWN_RANK = '...';
@@ -153,6 +154,8 @@ function decodeShape(message: Uint8Array, name: string): Dim[] {
           dim = Number(size);
         }),
         2: text((symbol) => {
+          if (symbol.length > MAX_SYMBOL)
+            throw new VersusError('input', `value ${name} has a dimension with an endless name`);
           if (symbol !== '') dim = symbol;
         }),
       });

@@ -96,11 +96,12 @@ function encodeGraph(w: BinaryWriter, graph: Graph, place: Place): void {
   for (const info of graph.inputs) encodeValue(w, 11, info);
   for (const info of graph.outputs) encodeValue(w, 12, info);
   // A runtime infers the types behind operators of the table by itself; those behind others it can't.
+  const declared = new Set(graph.outputs.map((o) => o.name));
   for (const node of graph.nodes) {
     if (operatorOf(node) || !graph.values) continue;
     for (const o of node.outputs) {
       const info = Object.hasOwn(graph.values, o) ? graph.values[o] : undefined;
-      if (info && !graph.outputs.some((out) => out.name === o)) encodeValue(w, 13, info);
+      if (info && !declared.has(o)) encodeValue(w, 13, info);
     }
   }
 }

@@ -187,6 +187,33 @@ export const convolution: OpTable = {
   },
 };
 
+/** Operators that sample an image at computed places. */
+export const sampling: OpTable = {
+  GridSample: {
+    inputs: [2, 2],
+    since: 16,
+    infer: (c) => {
+      const x = c.rank(0, [3, 6]);
+      const grid = c.rank(1, x.length);
+      return [typed(c.in(0).dtype, [c.same(x[0]!, grid[0]!, 'batch'), x[1]!, ...grid.slice(1, -1)])];
+    },
+  },
+  RoiAlign: {
+    inputs: [3, 3],
+    since: 10,
+    floats: ['spatial_scale'],
+    infer: (c) => {
+      const [x, rois] = [c.rank(0, 4), c.rank(1, 2)];
+      return [typed(c.in(0).dtype, [rois[0]!, x[1]!, c.int('output_height', 1), c.int('output_width', 1)])];
+    },
+  },
+  NonMaxSuppression: {
+    inputs: [2, 5],
+    since: 10,
+    infer: (c) => [typed('int64', [c.fresh('selected'), 3])],
+  },
+};
+
 function blockSize(c: OpContext): number {
   const block = c.int('blocksize', 0);
   return block >= 1 ? block : c.fail(`blocksize is ${block}`);

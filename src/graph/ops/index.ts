@@ -1,5 +1,5 @@
 import type { Node } from '../../core/graph.ts';
-import { convolution } from './conv.ts';
+import { convolution, sampling } from './conv.ts';
 import { creation } from './create.ts';
 import { elementwise } from './elementwise.ts';
 import type { OpEntry, OpTable } from './entry.ts';
@@ -15,6 +15,7 @@ export const OPERATORS: OpTable = {
   ...elementwise,
   ...matmul,
   ...convolution,
+  ...sampling,
   ...shapes,
   ...parts,
   ...reductions,

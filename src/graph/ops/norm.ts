@@ -85,6 +85,12 @@ export const normalisations: OpTable = {
     infer: (c) => [typed(c.in(0).dtype, c.shape(0))],
     macs: perElement(5),
   },
+  RMSNormalization: {
+    inputs: [2, 2],
+    since: 23,
+    floats: ['epsilon'],
+    infer: (c) => [typed(c.in(0).dtype, c.shape(0))],
+  },
   LpNormalization: alongAxis(1),
   MeanVarianceNormalization: { ...alongAxis(9), infer: (c) => [typed(c.in(0).dtype, c.shape(0))] },
   LRN: {

@@ -155,6 +155,51 @@ describe('graphs', () => {
     expect(refusal(() => decodeOnnx(encodeOnnx(nest(40)))).message).toMatch(/nested more than 16/);
   });
 
+  it('many subgraphs, or many outputs of unknown operators, take time in proportion', () => {
+    const n = 30_000;
+    const body: Attribute = { kind: 'graph', graph: tiny };
+    const own = (i: number): Attribute => ({
+      ...body,
+      graph: {
+        ...tiny,
+        inputs: [],
+        nodes: [{ ...tiny.nodes[0]!, outputs: [`i${i}`] }],
+        outputs: [{ ...tiny.outputs[0]!, name: `i${i}` }],
+      },
+    });
+    const nodes = Array.from({ length: n }, (_, i) => ({
+      op: 'Odd',
+      domain: 'd',
+      name: '',
+      inputs: ['x'],
+      outputs: [`v${i}`],
+      attrs: { body: own(i) },
+    }));
+    const outputs = nodes.map((o) => ({ name: o.outputs[0]!, dtype: 'float32' as const, shape: [1] }));
+    const start = process.cpuUsage();
+    exercise(encodeOnnx({ ...tiny, nodes, outputs, opset: { '': 17, d: 1 } }));
+    const { user, system } = process.cpuUsage(start);
+    expect((user + system) / 1e6).toBeLessThan(20);
+  });
+
+  it('shape arithmetic that squares itself stays small', () => {
+    const nodes = Array.from({ length: 2000 }, (_, i) => ({
+      op: 'Mul',
+      name: '',
+      inputs: [`v${i}`, `v${i}`],
+      outputs: [`v${i + 1}`],
+      attrs: {},
+    }));
+    const shape = { op: 'Shape', name: '', inputs: ['x'], outputs: ['v0'], attrs: {} };
+    const graph: Graph = {
+      ...tiny,
+      inputs: [{ name: 'x', dtype: 'float32', shape: ['a+b', 'c-d', 'e'] }],
+      outputs: [{ name: 'v2000', dtype: 'int64', shape: [3] }],
+      nodes: [shape, ...nodes],
+    };
+    expect(() => exercise(encodeOnnx(graph))).not.toThrow();
+  });
+
   it.each<[string, Uint8Array, RegExp]>([
     ['nothing', new Uint8Array(), /holds no graph/],
     ['text', new TextEncoder().encode('<!DOCTYPE html><html></html>'), /not a readable ONNX file/],
@@ -242,20 +287,20 @@ describe('mutations', () => {
   it('of bytes are refused or read, never worse', () => {
     const draw = random(11);
     const seeds = corpus();
-    for (let i = 0; i < 4000; i++) tolerate(() => exercise(mutate(draw.pick(seeds), draw)));
+    for (let i = 0; i < 3000; i++) tolerate(() => exercise(mutate(draw.pick(seeds), draw)));
   });
 
   it('of contents are refused or read, never worse', () => {
     const draw = random(12);
     const sources = graphs();
     let read = 0;
-    for (let i = 0; i < 800; i++) {
+    for (let i = 0; i < 400; i++) {
       tolerate(() => {
         exercise(encodeOnnx(mutateGraph(draw.pick(sources), draw)));
         read++;
       });
     }
-    expect(read).toBeGreaterThan(100);
+    expect(read).toBeGreaterThan(50);
   });
 
   it('of files on disk are refused or opened, never worse', async () => {
