@@ -70,9 +70,7 @@ class Conductor {
     const references = this.#references(checks);
     this.#progress.expect(targets.map(peakStep));
     this.#progress.expect([...references, ...checks].map(stepOf));
-    this.#progress.expect(
-      this.#timed(runnable(plan).filter((c) => !plan.software.has(c.backend))).map(stepOf),
-    );
+    this.#progress.expect(this.#timed(this.#promising()).map(stepOf));
 
     for (const target of targets) await this.#peak(target);
     for (const reference of references) await this.#case(reference);
@@ -99,6 +97,15 @@ class Conductor {
       if (pass === 'check') statuses.set(case_id, status);
     }
     return measurable(this.#run.plan, statuses);
+  }
+
+  /** Cells that will be timed unless their check says otherwise. */
+  #promising(): ReturnType<typeof runnable> {
+    const { plan, outcomes } = this.#run;
+    return runnable(plan).filter((cell) => {
+      const check = outcomes.get(keyOf({ ...cell, pass: 'check', round: 0 }));
+      return !plan.software.has(cell.backend) && (check?.status ?? 'ok') === 'ok';
+    });
   }
 
   /** The references that checks to come need: those never computed, and those whose file is gone. */

@@ -74,6 +74,15 @@ export function lockRun(file: string): () => void {
   }
 }
 
+/** A mark that a killed process left; another user's stays. */
+function sweep(mark: string): void {
+  try {
+    fs.rmSync(mark, { force: true });
+  } catch {
+    // It does no harm.
+  }
+}
+
 const MARK = /^versus-measuring-(\d+)\.json$/;
 
 /**
@@ -87,8 +96,10 @@ export function announce(dir = os.tmpdir()): { others: number[]; end(): void } {
     for (const name of fs.readdirSync(dir)) {
       const pid = Number(MARK.exec(name)?.[1]);
       if (!pid || pid === process.pid) continue;
-      const owner = ownerIn(path.join(dir, name));
+      const mark = path.join(dir, name);
+      const owner = ownerIn(mark);
       if (owner?.pid === pid && alive(owner)) others.push(pid);
+      else if (owner) sweep(mark);
     }
     fs.rmSync(mine, { force: true });
     fs.writeFileSync(mine, self(), { flag: 'wx' });
