@@ -152,7 +152,7 @@ function startWorker(): ChildProcess {
   return fork(WORKER, [], {
     // A group of its own: the terminal's Ctrl-C reaches only us, and we can end all that the worker started.
     detached: true,
-    execArgv: ['--import', import.meta.resolve('tsx')],
+    execArgv: ['--import', new URL('../loader.mjs', import.meta.url).href],
     serialization: 'advanced',
     stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
   });
