@@ -102,6 +102,11 @@ describe('what the runtime throws becomes', () => {
       /cuda provider/,
     ],
     ['Fatal error: my.domain:Foo(-1) is not a registered function/op', 'unsupported', /my\.domain:Foo/],
+    [
+      "Non-zero status code returned while running MaxPool node. Name:'it' Status Message: /onnxruntime_src/onnxruntime/core/providers/webgpu/nn/pool.cc:276 ComputeInternal The Indices output is not supported yet.",
+      'unsupported',
+      /lacks this use of MaxPool: The Indices output is not supported yet\.$/,
+    ],
     ['something nobody has seen before', 'infrastructure', /onnxruntime-cuda: something nobody/],
   ])('%s → %s', (text, kind, message) => {
     const error = explain(new Error(text), 'cuda', 'a model');

@@ -100,6 +100,14 @@ const RULES: readonly Rule[] = [
     say: () => 'the model file or its external data does not exist',
   },
   {
+    pattern:
+      /while running (\w+) node\. Name:'([^']*)' Status Message: (.*(?:not supported|unsupported|not implemented).*)/is,
+    kind: 'unsupported',
+    say: (m, p) => `onnxruntime-${p} lacks this use of ${m[1]}: ${tidy(m[3] ?? '')}`,
+    node: 2,
+    next: OTHER_BACKEND,
+  },
+  {
     pattern: /while running (\w+) node\. Name:'([^']*)' Status Message: (.*)/s,
     kind: 'input',
     say: (m) => `operator ${m[1]} failed: ${tidy(m[3] ?? '')}`,
@@ -142,6 +150,7 @@ export function explain(error: unknown, provider: Provider, where: string): Vers
 function tidy(text: string): string {
   const line = text
     .replace(/\/onnxruntime_src\/\S+\s+.*?\)(?: const)? (?=[A-Z!\w])/gs, '')
+    .replace(/\/?[\w/]+\.(?:cc|h):\d+ \S+ /g, '')
     .replace(/\s+/g, ' ')
     .trim();
   return line.length > 400 ? `${line.slice(0, 400)}…` : line;

@@ -28,13 +28,16 @@ export async function profileFolder(): Promise<ProfileFolder> {
 
 /** Results of at most this many whole numbers are taken for shape arithmetic. */
 const SHAPE_ELEMENTS = 64;
+/** Types of ids, positions and masks, which GPU shading languages cannot hold. */
+const HOST_TYPES = /^(int64|bool)$/;
 
 /**
  * Which provider executed which node, from the runtime's profile (Chrome trace events: `cat` is `Node`, `args.provider`
  * and `args.op_name` name provider and operator). A node counts once however often it ran. Null when no node ran yet.
  *
- * Share and strays leave out shape arithmetic on the host: runtimes compute the few whole numbers of a shape there on purpose, and
- * moving them to the device would only be slower.
+ * Share and strays leave out what runtimes compute on the host on purpose: the few whole numbers of a shape, and ids,
+ * positions and masks (int64, bool) up to the Cast that makes numbers of them. Integer arithmetic that carries work
+ * (MatMulInteger gives int32, quantisation uint8) is never left out.
  */
 export function placementFromProfile(text: string, provider: Provider): Placement | null {
   const nodes: Record<string, number> = {};
@@ -51,7 +54,8 @@ export function placementFromProfile(text: string, provider: Provider): Placemen
     seen.add(id);
     nodes[device] = (nodes[device] ?? 0) + 1;
     if (device === EXECUTION_PROVIDER[provider]) there++;
-    else if (!isShapeArithmetic(event)) strays.push(String(event.args?.op_name ?? event.name));
+    else if (!isShapeArithmetic(event) && !isIndexArithmetic(event))
+      strays.push(String(event.args?.op_name ?? event.name));
   }
   if (seen.size === 0) return null;
   const counted = there + strays.length;
@@ -74,6 +78,16 @@ function isShapeArithmetic(event: ProfileEvent): boolean {
         dims.length <= 1 &&
         dims.reduce((n, d) => n * d, 1) <= SHAPE_ELEMENTS,
     ),
+  );
+}
+
+/** Every result is int64 or bool, or it is a Cast from these. */
+function isIndexArithmetic(event: ProfileEvent): boolean {
+  const { op_name, input_type_shape: inputs, output_type_shape: outputs } = event.args ?? {};
+  const tensors = op_name === 'Cast' ? inputs : outputs;
+  if (!Array.isArray(tensors) || tensors.length === 0) return false;
+  return tensors.every((tensor: Record<string, unknown>) =>
+    Object.keys(tensor).every((type) => HOST_TYPES.test(type)),
   );
 }
 
