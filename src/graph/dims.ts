@@ -10,6 +10,9 @@ import { seedOf } from '../core/random.ts';
  */
 type Polynomial = ReadonlyMap<string, number>;
 
+/** The only dimension of a value whose rank a file leaves open. */
+export const UNKNOWN_RANK = '...';
+
 /** Longer or wider expressions (from a foreign file) are opaque names: nothing grows without bound. */
 const MAX_TEXT = 256;
 const MAX_TERMS = 16;

@@ -1,6 +1,6 @@
 import { VersusError } from '../core/errors.ts';
 import type { Graph, Node, Param, ValueInfo } from '../core/graph.ts';
-import { bindDim } from './dims.ts';
+import { bindDim, UNKNOWN_RANK } from './dims.ts';
 import { smallValue } from './ops/create.ts';
 import { OpContext, type Type, typed } from './ops/entry.ts';
 import { operatorOf } from './ops/index.ts';
@@ -75,7 +75,8 @@ export function inferTypes(
   }
   const bound = (info: ValueInfo): ValueInfo => ({ ...info, shape: info.shape.map((d) => bindDim(d, dims)) });
   const inputs = graph.inputs.map(bound);
-  for (const { name, dtype, shape } of inputs) types.set(name, { dtype, shape });
+  for (const { name, dtype, shape } of inputs)
+    if (shape[0] !== UNKNOWN_RANK) types.set(name, { dtype, shape });
   for (const param of graph.params) types.set(param.name, typeOfParam(param));
   let unknown = 0;
   let followed = 0;

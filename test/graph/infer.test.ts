@@ -136,3 +136,8 @@ it('leaves values behind an unknown operator unknown', () => {
   ]);
   expect(Object.keys(inferShapes(graph).values!)).toEqual(['x', 'a']);
 });
+
+it('knows nothing of an input whose rank is open', () => {
+  const graph = graphOf([node('Relu', ['x'], ['y'])], [], ['...']);
+  expect(Object.keys(inferShapes(graph).values!)).toEqual([]);
+});

@@ -1,5 +1,6 @@
 import { VersusError } from '../../core/errors.ts';
 import type { Attribute, Dim, Graph, Node, Param, Shape, ValueInfo } from '../../core/graph.ts';
+import { UNKNOWN_RANK } from '../dims.ts';
 import { dtypeOf } from '../dtypes.ts';
 import { decodeNode } from './decode-node.ts';
 import { type DecodedTensor, decodeTensor, type ExternalRange } from './tensor.ts';
@@ -10,9 +11,6 @@ const MAX_NODES = 500_000;
 const MAX_DEPTH = 16;
 const MAX_RANK = 64;
 const MAX_SYMBOL = 1000;
-
-/** The only dimension of a value whose rank the file leaves open. */
-export const UNKNOWN_RANK = '...';
 
 export function decodeGraph(
   message: Uint8Array,

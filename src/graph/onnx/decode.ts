@@ -1,8 +1,9 @@
 import { reasonOf, VersusError } from '../../core/errors.ts';
 import type { Graph } from '../../core/graph.ts';
+import { UNKNOWN_RANK } from '../dims.ts';
 import { inferTypes } from '../infer.ts';
 import { validateGraph } from '../validate.ts';
-import { decodeGraph, UNKNOWN_RANK } from './decode-graph.ts';
+import { decodeGraph } from './decode-graph.ts';
 import type { ExternalRange } from './tensor.ts';
 import { bytes, integer, readMessage, text } from './wire.ts';
 

@@ -2,9 +2,9 @@ import { BinaryWriter, WireType } from '@bufbuild/protobuf/wire';
 import { reasonOf, VersusError } from '../../core/errors.ts';
 import type { Attribute, Graph, Node, Param, ValueInfo } from '../../core/graph.ts';
 import { bytesPerElement, elementCount } from '../../core/tensor.ts';
+import { UNKNOWN_RANK } from '../dims.ts';
 import { codeOf } from '../dtypes.ts';
 import { operatorOf } from '../ops/index.ts';
-import { UNKNOWN_RANK } from './decode-graph.ts';
 import { AttributeType } from './decode-node.ts';
 import { encodeTensor } from './tensor.ts';
 
