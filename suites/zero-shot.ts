@@ -19,6 +19,7 @@ export default defineSuite({
         dataset: 'shapes',
         classes: ['circle', 'square', 'triangle', 'star', 'pentagon', 'hexagon', 'cross', 'ring'],
         templates: ['a photo of a {}.', 'a drawing of a {}.'],
+        textBatch: 4,
       },
       batches: [
         { size: 1, tier: 'smoke' },
