@@ -50,8 +50,8 @@ export interface Placement {
   /** Executed node counts by device or provider name. */
   readonly nodes: Readonly<Record<string, number>>;
   /**
-   * Share of the nodes, 0..1, that ran on the device that was asked for. Shape arithmetic that the runtime keeps on the host on
-   * purpose (results of a few whole numbers) is in `nodes`, but counts neither here nor among the strays.
+   * Share of the nodes, 0..1, that ran on the device that was asked for. What the runtime keeps on the host
+   * on purpose (shape arithmetic; ids, positions and masks) is in `nodes`, but counts neither here nor among the strays.
    */
   readonly share: number;
   /** Evidence: `profile` (per-node provider in the runtime's profile), `strict` (runtime refused to fall back), `single` (only one device exists). */
