@@ -32,14 +32,18 @@ describe('placement from a profile', () => {
     });
   });
 
-  it('leaves shape arithmetic out of the share, but not masks and tables of whole numbers', () => {
+  it('leaves shapes, ids and masks out of the share, but not integer arithmetic that carries work', () => {
     const shape = node('Concat', CPU, [{ int64: [3] }]);
     const mask = node('Less', CPU, [{ bool: [64, 64] }]);
+    const product = node('MatMulInteger', CPU, [{ int32: [64, 64] }]);
     const matmul = node('MatMul', GPU, [{ float: [2, 8] }]);
-    expect(placementFromProfile(profile(matmul, shape), 'webgpu')).toMatchObject({ share: 1, strays: [] });
-    expect(placementFromProfile(profile(matmul, mask), 'webgpu')).toMatchObject({
+    expect(placementFromProfile(profile(matmul, shape, mask), 'webgpu')).toMatchObject({
+      share: 1,
+      strays: [],
+    });
+    expect(placementFromProfile(profile(matmul, product), 'webgpu')).toMatchObject({
       share: 0.5,
-      strays: ['Less'],
+      strays: ['MatMulInteger'],
     });
   });
 

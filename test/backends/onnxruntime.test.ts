@@ -7,7 +7,7 @@ import { VersusError } from '../../src/core/errors.ts';
 import type { Graph } from '../../src/core/graph.ts';
 import { float32 } from '../../src/core/tensor.ts';
 import { workplace } from './artifact.ts';
-import { dense, tokens } from './contract-graphs.ts';
+import { dense } from './contract-graphs.ts';
 
 const files = workplace();
 const cpu = onnxruntime('cpu');
@@ -141,13 +141,12 @@ describe('onnxruntime', () => {
   it('proves strays on a GPU, or refuses them when told to', async (context) => {
     const answer = await onnxruntime('webgpu').probe();
     if (!answer.available) return context.skip(answer.reason);
-    const artifact = await files.write(tokens());
+    // Of the operators in our table, Hardmax is one that the provider has no kernel for (onnxruntime 1.30).
+    const artifact = await files.write(oneNode('Hardmax', 'float32', 17));
     const session = await onnxruntime('webgpu').open(artifact, { precision: 'fp32', prove: true });
-    const ids = { dtype: 'int64' as const, shape: [2, 50], data: new BigInt64Array(100).fill(2n) };
-    await session.run({ ids, mask: { dtype: 'bool', shape: [2, 50], data: new Uint8Array(100).fill(1) } });
+    await session.run({ x: float32([4], [1, 3, 2, 0]) });
     const placement = await session.placement();
-    expect(placement?.strays.length).toBeGreaterThan(0);
-    expect(placement?.share).toBeLessThan(1);
+    expect(placement).toMatchObject({ share: 0, strays: ['Hardmax'], nodes: { CPUExecutionProvider: 1 } });
     await session.close();
     const strict = await onnxruntime('webgpu', { strict: true })
       .open(artifact, { precision: 'fp32' })

@@ -6,7 +6,7 @@ import { encodeOnnx } from '../../src/graph/onnx/index.ts';
 import type { OperatorCase } from './operator-cases.ts';
 
 /** A graph of one node; outputs are declared with the types that the interpreter gave them. */
-export function graphOf(c: OperatorCase, results?: Tensors): Graph {
+function graphOf(c: OperatorCase, results?: Tensors): Graph {
   const named = c.inputs.map((t, i) => ({ t, i, name: t ? `in${i}` : '' }));
   const params: Param[] = [];
   const inputs: Graph['inputs'][number][] = [];
@@ -33,7 +33,7 @@ export function graphOf(c: OperatorCase, results?: Tensors): Graph {
   };
 }
 
-export function feedsOf(c: OperatorCase): Tensors {
+function feedsOf(c: OperatorCase): Tensors {
   return Object.fromEntries(c.inputs.flatMap((t, i) => (t && !c.fixed.includes(i) ? [[`in${i}`, t]] : [])));
 }
 
