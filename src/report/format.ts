@@ -126,6 +126,16 @@ export function shorten(text: string, max: number): string {
   return `${clean.slice(0, max - 1 - tail)}…${clean.slice(clean.length - tail)}`;
 }
 
+/** A sentence on at most two lines of `width` characters, broken at a blank; what is left over is cut. */
+export function twoLines(text: string, width: number): string[] {
+  const clean = printable(text);
+  if (clean.length <= width) return [clean];
+  const blank = clean.lastIndexOf(' ', width);
+  const end = blank > width / 2 ? blank : width;
+  const rest = clean.slice(end).trimStart();
+  return [clean.slice(0, end), rest.length <= width ? rest : `${rest.slice(0, width - 1).trimEnd()}…`];
+}
+
 /** One line without control characters or characters that turn the writing direction: safe to show anywhere. */
 export function printable(text: string): string {
   // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what is taken out

@@ -33,6 +33,19 @@ export function gapsOf(view: SuiteView): Gap[] {
     .sort((a, b) => b.cells - a.cells);
 }
 
+/** `9 cells correctness only, 3 cells invalid`. */
+export function countGaps(gaps: readonly Gap[]): string {
+  return [...groupBy(gaps, ({ word }) => word)]
+    .map(
+      ([word, same]) =>
+        `${plural(
+          same.reduce((sum, { cells }) => sum + cells, 0),
+          'cell',
+        )} ${word}`,
+    )
+    .join(', ');
+}
+
 /** Metrics without a value although their cell is valid (`n/a: the weights are seeded, not trained`), by reason. */
 export function missingValues(view: SuiteView): Gap[] {
   const empty = view.rows.filter((row) => row.value === null && row.status === 'ok' && row.reason !== null);

@@ -28,6 +28,8 @@ export type Certainty = 'exact' | 'sure' | 'weak' | 'unsure' | 'none';
 export interface Statement {
   readonly comparison: Comparison;
   readonly winner: string | null;
+  /** Who measured better, sure or not; the first where neither did. */
+  readonly ahead: 'a' | 'b';
   readonly text: Phrase;
   /** By how much: `3.06×`, `1.7 points`; null where nothing can be said. */
   readonly amount: string | null;
@@ -44,18 +46,15 @@ const ROUNDS_FOR_INTERVAL = 6;
 /** Puts a comparison into words: who wins on what, by how much, and how sure that is. */
 export function statement(comparison: Comparison): Statement {
   const size = amount(comparison);
-  const { certainty, because } = trust(comparison);
   const { a, b, verdict } = comparison;
-  const winner = verdict === 'a' ? a.arm : verdict === 'b' ? b.arm : null;
-  const text = sentence(comparison, size);
   return {
     comparison,
-    winner,
-    text,
+    winner: verdict === 'a' ? a.arm : verdict === 'b' ? b.arm : null,
+    ahead: aheadIn(comparison),
+    text: sentence(comparison, size),
     amount: size?.amount ?? null,
     range: size?.range ?? null,
-    certainty,
-    because,
+    ...trust(comparison),
   };
 }
 
@@ -79,7 +78,7 @@ function sentence(comparison: Comparison, size: Size | null): Phrase {
     return [best.name, ' beats ', other.name, ` on ${on}: ${best.value} against ${other.value}${how}`];
   }
   if (isFew(comparison) && ratio !== null) {
-    const [best, other] = ratio > 1 === (comparison.better === 'lower') ? [a, b] : [b, a];
+    const [best, other] = aheadIn(comparison) === 'a' ? [a, b] : [b, a];
     const rounds = plural(roundsOf(comparison), 'round');
     return [
       best.name,
@@ -105,6 +104,12 @@ interface Named {
 interface Size {
   readonly amount: string;
   readonly range: string | null;
+}
+
+function aheadIn({ verdict, ratio, better }: Comparison): 'a' | 'b' {
+  if (verdict === 'a' || verdict === 'b') return verdict;
+  if (ratio === null || ratio === 1) return 'a';
+  return ratio > 1 === (better === 'lower') ? 'a' : 'b';
 }
 
 const roundsOf = ({ a, b }: Comparison): number => Math.min(a.rounds, b.rounds);

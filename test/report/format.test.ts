@@ -11,6 +11,7 @@ import {
   quantity,
   shorten,
   slug,
+  twoLines,
   uniqueNames,
 } from '../../src/report/format.ts';
 
@@ -74,6 +75,8 @@ test('whatever a name holds, it becomes a safe file name and one line of text', 
     }),
     { numRuns: 60 },
   );
+  expect(twoLines('one two three', 8)).toEqual(['one two', 'three']);
+  expect(twoLines('a'.repeat(30), 10)).toEqual(['aaaaaaaaaa', 'aaaaaaaaa…']);
   expect(slug('CON')).toBe('con-');
   const name = uniqueNames();
   expect(['a', 'a', 'a-2', 'a'].map(name)).toEqual(['a', 'a-2', 'a-2-2', 'a-3']);

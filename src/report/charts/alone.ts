@@ -2,7 +2,7 @@ import type { Summary } from '../../core/report.ts';
 import { capital, metricLabel, printable, quantity } from '../format.ts';
 import { groupBy, isRanked, type Slice, type SuiteView, slices, unique } from '../view.ts';
 import { conditions } from './bars.ts';
-import { type Draft, heightFor, nameAxis, numberAxis, options } from './chart.ts';
+import { type Draft, heightFor, labelRoom, nameAxis, numberAxis, options } from './chart.ts';
 import { colour } from './palette.ts';
 import { atPlace, mainPlace } from './place.ts';
 import { tip } from './tip.ts';
@@ -72,7 +72,8 @@ function beside(view: SuiteView, alike: readonly Slice[]): Draft | null {
       options: options(capital(title), subtitle, {
         legend: false,
         indexAxis: 'y',
-        scales: { x: numberAxis(`[${unit.name}]`, { beginAtZero: true, grace: '14%' }), y: nameAxis() },
+        layout: labelRoom(),
+        scales: { x: numberAxis(`[${unit.name}]`, { beginAtZero: true, grace: '3%' }), y: nameAxis() },
       }),
     },
   };

@@ -8,6 +8,7 @@ import {
   printable,
   quantity,
   shorten,
+  twoLines,
   uniqueNames,
 } from '../format.ts';
 import {
@@ -22,13 +23,24 @@ import {
   unique,
   valueWord,
 } from '../view.ts';
-import { type Datum, type Draft, heightFor, nameAxis, numberAxis, options, type Series } from './chart.ts';
+import {
+  type Datum,
+  type Draft,
+  heightFor,
+  labelRoom,
+  nameAxis,
+  numberAxis,
+  options,
+  type Series,
+} from './chart.ts';
 import { faded, GREY, groupColours, placeColours } from './palette.ts';
 import { tip } from './tip.ts';
 import { axisUnit } from './units.ts';
 
 const MOST_BARS = 18;
 const MOST_PLACES = 4;
+/** Characters of a subtitle that fit beside the room for labels; Chart.js squeezes what is longer. */
+const LINE = 118;
 
 /** Grouped bars with intervals: one chart per workload, a bar per arm and backend, best arm first. */
 export function barCharts(view: SuiteView, metric: string, rank: number): Draft[] {
@@ -44,6 +56,8 @@ function bars(view: SuiteView, slice: Slice, rank: number): Draft | null {
   const arms = all.slice(0, Math.max(3, Math.floor(MOST_BARS / places.length)));
   const rows = slice.rows.filter((row) => arms.includes(row.arm) && places.includes(place(row)));
   if (!rows.some((row) => row.value !== null)) return null;
+  // A single bar compares nothing; its value stands in the tables.
+  if (all.length === 1 && rows.filter(isRanked).length < 2) return null;
 
   const name = uniqueNames();
   const labels = arms.map((arm) => name(shorten(arm, 32)));
@@ -93,10 +107,11 @@ function bars(view: SuiteView, slice: Slice, rank: number): Draft | null {
       options: options(title, subtitle, {
         legend: series.length > 1,
         indexAxis: 'y',
+        layout: labelRoom(),
         scales: {
           x: numberAxis(metricWithUnit(slice.metric, unit.name), {
             beginAtZero: true,
-            grace: '14%',
+            grace: '3%',
             ...limit(rows, unit.divisor),
           }),
           y: nameAxis(),
@@ -150,10 +165,13 @@ export const omitted = (all: number, shown: number): string[] =>
 function reasons(rows: readonly Summary[]): string[] {
   const bad = groupBy(
     rows.filter((row) => row.status !== 'ok'),
-    (row) => `${statusWord(row.status)}: ${row.reason ?? 'no reason was recorded'}`,
+    (row) => `${place(row)}, ${statusWord(row.status)}. ${row.reason ?? 'No reason was recorded'}`,
   );
-  return [...bad].slice(0, 3).map(([reason, those]) => {
-    const who = those.length === 1 ? those[0]!.arm : plural(those.length, 'arm');
-    return shorten(`Not ranked, ${who} on ${place(those[0]!)}: ${reason}`, 128);
+  return [...bad].slice(0, 3).flatMap(([reason, those]) => {
+    const arms = unique(those.map((row) => row.arm));
+    return twoLines(
+      `Not ranked: ${arms.length === 1 ? arms[0]! : plural(arms.length, 'arm')} on ${reason}`,
+      LINE,
+    );
   });
 }

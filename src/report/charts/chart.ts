@@ -75,6 +75,11 @@ export function options(
   };
 }
 
+/** Padding that leaves room for what is written at the ends of bars. */
+export const labelRoom = (right = 110): Record<string, unknown> => ({
+  padding: { left: 16, right, top: 16, bottom: 12 },
+});
+
 /** A number axis with its title; three significant digits on its ticks. */
 export function numberAxis(
   title: string,

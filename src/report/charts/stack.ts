@@ -1,7 +1,7 @@
 import type { Summary } from '../../core/report.ts';
 import { metricLabel, plural, quantity, shorten, uniqueNames } from '../format.ts';
 import { isRanked } from '../view.ts';
-import { type Draft, heightFor, nameAxis, numberAxis, options } from './chart.ts';
+import { type Draft, heightFor, labelRoom, nameAxis, numberAxis, options } from './chart.ts';
 import { tip } from './tip.ts';
 import { axisUnit } from './units.ts';
 
@@ -77,11 +77,12 @@ export function stackChart(stack: Stack): Draft | null {
       data: { labels, datasets },
       options: options(stack.title, subtitle, {
         indexAxis: 'y',
+        layout: labelRoom(stack.more ? 210 : undefined),
         scales: {
           x: numberAxis(`${stack.axis} [${unit.name}]`, {
             stacked: true,
             beginAtZero: true,
-            grace: stack.more ? '30%' : '12%',
+            grace: '3%',
           }),
           y: nameAxis({ stacked: true }),
         },

@@ -5,14 +5,14 @@ import { type Datum, type Draft, HEIGHTS, numberAxis, options, type Series } fro
 import { colour, faded } from './palette.ts';
 
 const MOST_CELLS = 6;
+/** Fewer show neither drift nor spread. */
+const FEWEST_POINTS = 10;
 const MOST_POINTS = 600;
 const MOST_SPIKES = 100;
 
 /** Every repetition in time order, a strip per arm, rounds in two shades with their medians: drift and spikes show. */
 export function stripCharts(view: SuiteView): Draft[] {
-  const usable = view.cells.filter(
-    (cell) => cell.status === 'ok' && cell.strip.some(({ ms }) => ms.length > 1),
-  );
+  const usable = view.cells.filter((cell) => cell.status === 'ok' && count(cell) >= FEWEST_POINTS);
   return [...groupBy(usable, (cell) => cell.workload).values()].flatMap((cells) => {
     const places = [...groupBy(cells, place)].sort(([, a], [, b]) => b.length - a.length);
     const [where, mine] = places[0]!;
@@ -38,7 +38,12 @@ function strips(view: SuiteView, cells: readonly CellInfo[], where: string): Dra
     ...(cells.length > shown.length ? [`${shown.length} of ${plural(cells.length, 'arm')}.`] : []),
   ];
   const scales: Record<string, unknown> = {
-    x: numberAxis('repetition', { min: 0, max: Math.max(...shown.map(count)), grid: { display: false } }),
+    x: numberAxis('repetition', {
+      min: 0,
+      max: Math.max(...shown.map(count)),
+      grid: { display: false },
+      ticks: { precision: 0 },
+    }),
   };
   const datasets: Series[] = [];
   // Stacked axes go from bottom to top, people read from top to bottom.
@@ -72,6 +77,12 @@ function strips(view: SuiteView, cells: readonly CellInfo[], where: string): Dra
 
 const count = (cell: CellInfo): number => cell.strip.reduce((sum, { ms }) => sum + ms.length, 0);
 
+function medianOf(ms: readonly number[]): number | null {
+  if (ms.length === 0) return null;
+  const sorted = [...ms].sort((a, b) => a - b);
+  return (sorted[(ms.length - 1) >> 1]! + sorted[ms.length >> 1]!) / 2;
+}
+
 /** The highest time that a strip shows: the bulk and its spread again, so that a spike does not flatten the rest. */
 function ceiling(cell: CellInfo): number {
   const sorted = cell.strip.flatMap(({ ms }) => ms).sort((a, b) => a - b);
@@ -93,8 +104,8 @@ function seriesOf(cell: CellInfo, axis: string, fill: string, every: number): Se
       else if (k % every === 0) shades[i % 2]!.push({ x: at, y: value, tip });
       at++;
     }
-    const median = [...ms].sort((a, b) => a - b)[Math.floor(ms.length / 2)];
-    if (median !== undefined) {
+    const median = medianOf(ms);
+    if (median !== null) {
       const tip = [printable(cell.arm), `round ${round + 1}, median`, quantity(median, 'ms')];
       medians.push({ x: from, y: median, tip }, { x: at - 1, y: median, tip }, { x: null, y: null });
     }

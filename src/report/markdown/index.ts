@@ -5,7 +5,7 @@ import type { Chart } from '../charts/chart.ts';
 import { chartsOf } from '../charts/index.ts';
 import { METHOD, runFacts, warningsOf } from '../facts.ts';
 import { capital, metricLabel, plural, slug } from '../format.ts';
-import { type Gap, missingValues, neverStarted } from '../gaps.ts';
+import { countGaps, type Gap, missingValues, neverStarted } from '../gaps.ts';
 import { CERTAINTY, comparisonTable, resultTables, type Table } from '../table.ts';
 import { suiteViews } from '../view.ts';
 import { md, mdPhrase } from './escape.ts';
@@ -55,10 +55,10 @@ function brief(answer: Answer): string {
   const sure = first
     ? ` *${capital(CERTAINTY[first.certainty])}${first.because ? `: ${md(first.because)}` : ''}.*`
     : '';
-  const gaps = answer.gaps.map((gap) => `${plural(gap.cells, 'cell')} ${md(gap.word)}`);
+  const gaps = countGaps(answer.gaps);
   return [
     `**${md(info.question || info.name)}**  `,
-    `${mdPhrase(verdictOf(answer))}.${sure}${gaps.length > 0 ? `  \nNot ranked: ${gaps.join(', ')}.` : ''}`,
+    `${mdPhrase(verdictOf(answer))}.${sure}${gaps ? `  \nNot ranked: ${md(gaps)}.` : ''}`,
   ].join('\n');
 }
 

@@ -31,7 +31,7 @@ function scoreboard(lines: readonly Statement[]): string {
 
 function scoreLine(line: Statement): string {
   const { a, b, metric, batch } = line.comparison;
-  const [first, second] = line.winner === b.arm ? [b.arm, a.arm] : [a.arm, b.arm];
+  const [first, second] = line.ahead === 'b' ? [b.arm, a.arm] : [a.arm, b.arm];
   const better =
     line.winner === null
       ? `${arm(first)}<small>${line.comparison.verdict === 'same' ? 'equal' : 'no sure winner'}</small>`
