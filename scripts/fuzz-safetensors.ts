@@ -26,7 +26,7 @@ let worstBytes = 0;
 let failures = 0;
 for (let i = 0; i < mutations; i++) {
   // Often several damages on top of each other: one alone rarely gets past the first check.
-  let bytes = r.pick(files);
+  let bytes: Uint8Array = r.pick(files);
   for (let n = 1 + r.below(2); n > 0 && bytes.length > 8; n--) {
     try {
       bytes = mutate(bytes, r);

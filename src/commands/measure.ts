@@ -31,7 +31,6 @@ export async function measureRun(loaded: LoadedConfig, options: Measuring): Prom
     return await executeRun({
       config: loaded.config,
       configPath: loaded.path,
-      loader: new URL('../config.ts', import.meta.url).href,
       filter: options.filter,
       out: options.out,
       resume: options.resume,

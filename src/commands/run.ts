@@ -128,7 +128,7 @@ function tell(run: ReadRun, reports: readonly string[]): void {
 }
 
 function sentence(c: Comparison): string {
-  const where = `${c.metric} at batch ${c.batch} on ${c.backend}`;
+  const where = `${c.workload} ${c.metric} at batch ${c.batch} on ${c.backend}`;
   const interval =
     c.ci_lo === null || c.ci_hi === null ? '' : ` [${c.ci_lo.toFixed(2)}, ${c.ci_hi.toFixed(2)}]`;
   const ratio = c.ratio === null ? 'no ratio' : `${c.b.arm} ÷ ${c.a.arm} = ${c.ratio.toFixed(2)}${interval}`;

@@ -20,8 +20,6 @@ export interface RunOptions {
   readonly config: Config;
   /** Absolute path of the config file; workers load it again. */
   readonly configPath: string;
-  /** URL of the module whose `loadConfig(path)` they load it with; they import it as it is when left out. */
-  readonly loader?: string | undefined;
   readonly filter: PlanFilter;
   /** Reports folder; the run gets a folder under `<out>/runs`. */
   readonly out: string;
@@ -140,7 +138,7 @@ async function setUpAgain(options: RunOptions, name: string, environment: Enviro
 async function probe(options: RunOptions, backends: readonly string[]): Promise<SetUp['probes']> {
   const known = new Set(options.config.backends.map((backend) => backend.name));
   const names = [...backends, options.config.parity.reference].filter((name) => known.has(name));
-  const address = { path: options.configPath, loader: options.loader };
+  const address = { path: options.configPath };
   const probes = await probeBackends(address, names, { signal: options.signal });
   if (options.signal?.aborted) {
     throw new VersusError('infrastructure', 'stopped by the user before anything was measured');
@@ -153,7 +151,7 @@ async function carryOut(options: RunOptions, set: SetUp): Promise<RunOutcome> {
   const emit = options.onEvent ?? (() => {});
   emit({ type: 'planned', runId, dir: paths.dir, cells: made.cells });
   const { config, signal, hardSignal } = options;
-  const address = { path: options.configPath, loader: options.loader };
+  const address = { path: options.configPath };
   let end: Pick<EndRecord, 'outcome' | 'reason'> = { outcome: 'complete', reason: null };
   try {
     await conduct({ ...set, config, address, emit, signal, hardSignal });

@@ -7,8 +7,6 @@ import type { Case, CaseRecord, ColdPhases, PhaseSamples } from '../core/record.
 export interface ConfigAddress {
   /** Absolute path of the config file. */
   readonly path: string;
-  /** URL of a module that exports `loadConfig(path)`, where importing the file and filling in defaults is not enough. */
-  readonly loader?: string | undefined;
 }
 
 /** One process's work. */

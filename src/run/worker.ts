@@ -51,11 +51,7 @@ async function run(task: Task): Promise<void> {
 }
 
 /** The parent has validated the config; a worker that does so again only starts later. */
-async function load({ config: { path: file, loader } }: Task): Promise<PlacedConfig> {
-  if (loader) {
-    const module = (await import(loader)) as { loadConfig(path: string): Promise<PlacedConfig> };
-    return module.loadConfig(file);
-  }
+async function load({ config: { path: file } }: Task): Promise<PlacedConfig> {
   const module = (await import(pathToFileURL(file).href)) as { default: UserConfig };
   return { config: withDefaults(module.default), dir: path.dirname(file) };
 }

@@ -61,6 +61,8 @@ class RunAccumulator {
   }
 
   #addCase(record: CaseRecord): void {
+    // The reference backend's own outputs belong to no cell where that backend was not asked for.
+    if (record.pass === 'reference' && !this.#cells.has(record.case_id)) return;
     if (record.pass === 'memory') this.#memory = true;
     this.#cell(record).add(record);
   }

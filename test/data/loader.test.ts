@@ -4,9 +4,9 @@ import path from 'node:path';
 import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Sample } from '../../src/core/dataset.ts';
+import { vitPreprocess } from '../../src/core/processors.ts';
 import { holdBatches, loadBatch, loadBatches } from '../../src/data/loader.ts';
 import { preprocessImage } from '../../src/data/preprocess.ts';
-import { vitPreprocess } from '../../src/data/processors.ts';
 
 const folder = mkdtempSync(path.join(os.tmpdir(), 'versus-loader-'));
 const spec = vitPreprocess(4);

@@ -3,18 +3,18 @@ import path from 'node:path';
 import sharp from 'sharp';
 import { describe, expect, it } from 'vitest';
 import type { ImagePreprocess } from '../../src/core/model.ts';
-import { decodeImage } from '../../src/data/image.ts';
-import { preprocessImage, preprocessPixels, resizedSize, stackImages } from '../../src/data/preprocess.ts';
 import {
   clipPreprocess,
   convnextPreprocess,
   deitPreprocess,
-  fromProcessorConfig,
   siglipPreprocess,
   swinPreprocess,
   torchvisionPreprocess,
   vitPreprocess,
-} from '../../src/data/processors.ts';
+} from '../../src/core/processors.ts';
+import { decodeImage } from '../../src/data/image.ts';
+import { preprocessImage, preprocessPixels, resizedSize, stackImages } from '../../src/data/preprocess.ts';
+import { fromProcessorConfig } from '../../src/data/processor-config.ts';
 import { resample } from '../../src/data/resample.ts';
 
 const folder = path.join(import.meta.dirname, '../fixtures/preprocess');

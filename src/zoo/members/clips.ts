@@ -1,6 +1,6 @@
 import type { ModelDef, Published } from '../../core/model.ts';
+import { clipPreprocess } from '../../core/processors.ts';
 import { buildClip, type ClipConfig, type ClipVision } from '../clip.ts';
-import { clipPreprocess } from '../preprocess.ts';
 
 /* CLIP as OpenAI published it. Counts: keras-hub presets; MACs of one image and one text of 77 tokens: open_clip's profile ÷ 2. */
 

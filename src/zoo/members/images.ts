@@ -1,5 +1,10 @@
 import type { ImagePreprocess, ModelDef, Published } from '../../core/model.ts';
-import { DEIT, plainPreprocess, TORCHVISION, VIT } from '../preprocess.ts';
+import {
+  deitPreprocess,
+  plainPreprocess,
+  torchvisionPreprocess,
+  vitPreprocess,
+} from '../../core/processors.ts';
 import { buildResNet, type ResNetConfig } from '../resnet.ts';
 import { buildVit, type VitConfig } from '../vit.ts';
 
@@ -31,7 +36,7 @@ function resnet(
   return {
     ...{ name, family: 'resnet', task: 'classify', config, build: buildResNet },
     ...(about && { published: about }),
-    preprocess: about ? TORCHVISION : plainPreprocess(config.image[0]),
+    preprocess: about ? torchvisionPreprocess() : plainPreprocess(config.image[0]),
   };
 }
 
@@ -70,19 +75,25 @@ export const IMAGE_MODELS: readonly ModelDef[] = [
     ...SMALL_IMAGE,
     ...{ stemWidth: 16, widths: [16, 32, 64, 128] },
   }),
-  vit('vit-b-16', 'vit', [768, 12, 12, 16], VIT, published(86_567_656, 17.58, TORCHVISION_COUNT)),
-  vit('vit-b-32', 'vit', [768, 12, 12, 32], VIT, published(88_224_232, null, TORCHVISION_COUNT)),
-  vit('vit-l-16', 'vit', [1024, 24, 16, 16], VIT, published(304_326_632, null, TORCHVISION_COUNT)),
+  vit('vit-b-16', 'vit', [768, 12, 12, 16], vitPreprocess(), published(86_567_656, 17.58, TORCHVISION_COUNT)),
+  vit('vit-b-32', 'vit', [768, 12, 12, 32], vitPreprocess(), published(88_224_232, null, TORCHVISION_COUNT)),
+  vit(
+    'vit-l-16',
+    'vit',
+    [1024, 24, 16, 16],
+    vitPreprocess(),
+    published(304_326_632, null, TORCHVISION_COUNT),
+  ),
   vit('vit-tiny', 'vit', [64, 4, 4, 8], plainPreprocess(64), null, SMALL_IMAGE),
   // facebook/deit-*-patch16-224 without distillation are plain ViTs, tensor names included.
-  vit('deit-ti-16', 'deit', [192, 12, 3, 16], DEIT, published(5_717_416, null, TIMM_COUNT)),
-  vit('deit-s-16', 'deit', [384, 12, 6, 16], DEIT, published(22_050_664, 4.61, TIMM_COUNT)),
-  vit('deit-b-16', 'deit', [768, 12, 12, 16], DEIT, published(86_567_656, null, TIMM_COUNT)),
+  vit('deit-ti-16', 'deit', [192, 12, 3, 16], deitPreprocess(), published(5_717_416, null, TIMM_COUNT)),
+  vit('deit-s-16', 'deit', [384, 12, 6, 16], deitPreprocess(), published(22_050_664, 4.61, TIMM_COUNT)),
+  vit('deit-b-16', 'deit', [768, 12, 12, 16], deitPreprocess(), published(86_567_656, null, TIMM_COUNT)),
   vit(
     'deit-ti-16-distilled',
     'deit',
     [192, 12, 3, 16],
-    DEIT,
+    deitPreprocess(),
     published(5_910_800, null, TIMM_COUNT),
     DISTILLED,
   ),
@@ -90,7 +101,7 @@ export const IMAGE_MODELS: readonly ModelDef[] = [
     'deit-s-16-distilled',
     'deit',
     [384, 12, 6, 16],
-    DEIT,
+    deitPreprocess(),
     published(22_436_432, 4.63, TIMM_COUNT),
     DISTILLED,
   ),
@@ -98,7 +109,7 @@ export const IMAGE_MODELS: readonly ModelDef[] = [
     'deit-b-16-distilled',
     'deit',
     [768, 12, 12, 16],
-    DEIT,
+    deitPreprocess(),
     published(87_338_192, null, TIMM_COUNT),
     DISTILLED,
   ),

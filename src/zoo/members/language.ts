@@ -1,7 +1,7 @@
 import type { ModelDef, Published } from '../../core/model.ts';
+import { clipPreprocess } from '../../core/processors.ts';
 import { buildDecoder, type DecoderConfig } from '../decoder.ts';
 import { buildLlava, type LlavaConfig } from '../llava.ts';
-import { clipPreprocess } from '../preprocess.ts';
 import { clipTower } from './clips.ts';
 
 /* Language models and the vision-language models around them. Their graphs give the logits of the last position. */

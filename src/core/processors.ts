@@ -1,0 +1,74 @@
+import type { ImagePreprocess } from './model.ts';
+
+/* The image processors that checkpoints were published with. Each says whose. */
+
+const IMAGENET = { mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225] } as const;
+export const HALVES = { mean: [0.5, 0.5, 0.5], std: [0.5, 0.5, 0.5] } as const;
+const OPENAI = {
+  mean: [0.48145466, 0.4578275, 0.40821073],
+  std: [0.26862954, 0.26130258, 0.27577711],
+} as const;
+
+/** Both edges of this many pixels. */
+export const square = (size: number) => ({ height: size, width: size });
+
+/** torchvision's classification preset: `Resize(256)`, `CenterCrop(224)` (references/classification/presets.py). */
+export const torchvisionPreprocess = (crop = 224, shortest = 256): ImagePreprocess => ({
+  resize: { shortest },
+  kernel: 'bilinear',
+  crop: { ...square(crop), rounding: 'even' },
+  ...IMAGENET,
+});
+
+/** `google/vit-base-patch16-224`: ViTImageProcessor. */
+export const vitPreprocess = (size = 224): ImagePreprocess => ({
+  resize: square(size),
+  kernel: 'bilinear',
+  ...HALVES,
+});
+
+/** `facebook/deit-*-patch16-224`: DeiTImageProcessor (resize to a 256 square, not to the shorter edge). */
+export const deitPreprocess = (crop = 224, resize = 256): ImagePreprocess => ({
+  resize: square(resize),
+  kernel: 'bicubic',
+  crop: square(crop),
+  ...IMAGENET,
+});
+
+/** `openai/clip-vit-*`: CLIPImageProcessor. */
+export const clipPreprocess = (size = 224): ImagePreprocess => ({
+  resize: { shortest: size },
+  kernel: 'bicubic',
+  crop: square(size),
+  ...OPENAI,
+});
+
+/** `google/siglip-*`: SiglipImageProcessor. */
+export const siglipPreprocess = (size = 224): ImagePreprocess => ({
+  resize: square(size),
+  kernel: 'bicubic',
+  ...HALVES,
+});
+
+/** `microsoft/swin-*`: a ViTImageProcessor with bicubic kernel and ImageNet's statistics. */
+export const swinPreprocess = (size = 224): ImagePreprocess => ({
+  resize: square(size),
+  kernel: 'bicubic',
+  ...IMAGENET,
+});
+
+/**
+ * `facebook/convnext-*`: ConvNextImageProcessor. Below 384 pixels the shorter edge becomes ⌊size ÷ crop_pct⌋ and the
+ * centre is cropped; from 384 on the image is warped to the square.
+ */
+export const convnextPreprocess = (size = 224, cropPct = 224 / 256): ImagePreprocess =>
+  size < 384
+    ? { resize: { shortest: Math.trunc(size / cropPct) }, kernel: 'bicubic', crop: square(size), ...IMAGENET }
+    : { resize: square(size), kernel: 'bicubic', ...IMAGENET };
+
+/** For small models of our own, which see whole square images. */
+export const plainPreprocess = (size: number): ImagePreprocess => ({
+  resize: square(size),
+  kernel: 'bilinear',
+  ...HALVES,
+});
