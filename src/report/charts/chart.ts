@@ -46,7 +46,7 @@ export type Draft = Omit<Chart, 'file' | 'suite'> & { readonly name: string };
 /** CSS pixels; PNG has twice as many. */
 export const WIDTH = 960;
 /** Few heights, because the PNG renderer is set up once per size. */
-export const HEIGHTS = [300, 380, 480, 620, 820] as const;
+export const HEIGHTS = [300, 400, 560, 820] as const;
 export type Height = (typeof HEIGHTS)[number];
 
 /** The smallest height with room for `bars` bars under `lines` lines of subtitle. */

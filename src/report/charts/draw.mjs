@@ -56,15 +56,17 @@ export function prepare(Chart, theme) {
 const tipTitle = (items) => items[0]?.raw?.tip?.[0] ?? items[0]?.label ?? '';
 const tipLines = (item) => item.raw?.tip?.slice(1) ?? item.formattedValue;
 
-/** 1, 2 and 5 of each decade where there are few decades, else the powers of ten. */
+/** The powers of ten over many decades; 1, 2 and 5 of each over a few; every digit over less. */
 function thinLogTicks(axis) {
   const decades = Math.log10(axis.max / axis.min);
-  const digits = decades > 3 ? [1] : [1, 2, 5];
-  const ticks =
-    axis.options.values ?? axis.ticks.map(({ value }) => value).filter((v) => digits.includes(leading(v)));
+  const digits = decades > 3 ? [1] : decades > 0.7 ? [1, 2, 5] : [1, 2, 3, 4, 5, 6, 7, 8, 9];
+  const round = axis.ticks.map(({ value }) => value).filter((value) => digits.includes(leading(value)));
+  const ticks = axis.options.values ?? round;
   if (ticks.length > 1) axis.ticks = ticks.map((value) => ({ value }));
 }
-const leading = (value) => Math.round(value / 10 ** Math.floor(Math.log10(value) + 1e-9));
+
+/** The digit that a value is a whole multiple of a power of ten by, else a fraction. */
+const leading = (value) => Number((value / 10 ** Math.floor(Math.log10(value) + 1e-9)).toPrecision(6));
 
 function paintSurface(theme) {
   return ({ ctx, width, height }) => {

@@ -118,7 +118,7 @@ function scatter(chart: {
     title,
     subtitle,
     rank: 1,
-    height: 480,
+    height: 560,
     config: {
       type: 'scatterWithErrorBars',
       data: { datasets: series },

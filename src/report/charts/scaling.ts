@@ -35,7 +35,7 @@ function lines(view: SuiteView, rows: readonly Summary[], batches: readonly numb
     title,
     subtitle,
     rank: 2.5,
-    height: 480,
+    height: 400,
     config: {
       type: 'scatterWithErrorBars',
       data: {

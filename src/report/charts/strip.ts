@@ -66,7 +66,7 @@ function strips(view: SuiteView, cells: readonly CellInfo[], where: string): Dra
     title,
     subtitle,
     rank: 4.5,
-    height: HEIGHTS.find((height) => height >= 150 + shown.length * 90) ?? 820,
+    height: HEIGHTS.find((height) => height >= 150 + shown.length * 90) ?? HEIGHTS[HEIGHTS.length - 1]!,
     config: {
       type: 'scatter',
       data: { datasets },
