@@ -141,7 +141,9 @@ function encodeValue(w: BinaryWriter, field: number, { name, dtype, shape }: Val
 }
 
 function encodeNode(w: BinaryWriter, node: Node): void {
-  for (const input of node.inputs) w.tag(1, LEN).string(input);
+  // An optional input that is left out at the end is not written: some runtimes crash on an empty name there.
+  const count = node.inputs.findLastIndex((input) => input !== '') + 1;
+  for (const input of node.inputs.slice(0, count)) w.tag(1, LEN).string(input);
   for (const output of node.outputs) w.tag(2, LEN).string(output);
   w.tag(3, LEN).string(node.name);
   w.tag(4, LEN).string(node.op);
