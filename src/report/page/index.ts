@@ -10,6 +10,9 @@ import { embeddedJson, html } from './text.ts';
 
 const require = createRequire(import.meta.url);
 
+/** Later ones refine earlier ones. */
+const STYLES = ['base', 'parts', 'media'];
+
 /** `report.html`: one file with everything inside, for any browser, without a network. */
 export const page: Reporter = {
   name: 'html',
@@ -62,7 +65,7 @@ function assets(): Assets {
     )
     .join('');
   loaded = {
-    style: fonts + own('style.css'),
+    style: fonts + STYLES.map((name) => own(`style/${name}.css`)).join(''),
     scripts: [
       library('chart.js', 'chart.umd.min.js'),
       library('chartjs-chart-error-bars', 'index.umd.min.js'),
