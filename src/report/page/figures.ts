@@ -7,7 +7,7 @@ export function figure(chart: Chart, index: number): string {
   const [conditions = '', ...notes] = chart.subtitle;
   const text = [chart.title, ...chart.subtitle].join('. ');
   return `<figure>
-<figcaption><h4>${html(chart.title)}</h4><p>${html(conditions)}</p>${notes.map((note) => `<p class="note">${html(note)}</p>`).join('')}</figcaption>
+<figcaption><h4>${html(chart.title)}</h4><p class="condition">${html(conditions)}</p>${notes.map((note) => `<p class="condition note">${html(note)}</p>`).join('')}</figcaption>
 <div class="chart" data-chart="${index}" data-height="${chart.height}"><canvas role="img" aria-label="${html(text)}"></canvas></div>
 <noscript>${drawing(chart, index)}</noscript>
 <p class="files"><a href="${chart.file}.png" download>PNG</a> <a href="${chart.file}.svg" download>SVG</a></p>

@@ -67,5 +67,5 @@ export function rankings({ leads }: Answer): string {
       (lead) =>
         `<li><span>${html(capital(metricLabel(lead.metric)))} <small>${html(lead.where)}</small></span><div>${htmlPhrase(rankingOf(lead))}</div></li>`,
     );
-  return lists.length > 0 ? `<h3>Best first</h3><ul class="rankings">${lists.join('')}</ul>` : '';
+  return lists.length > 0 ? `<h3 class="sub">Best first</h3><ul class="rankings">${lists.join('')}</ul>` : '';
 }
