@@ -23,7 +23,7 @@ export default defineSuite({
     {
       workload: imagePrompt,
       params: { promptTokens: 32, newTokens: 16, dataset: 'shapes' },
-      batches: [{ size: 1 }],
+      batches: [{ size: 1, tier: 'default' }],
       arms: ['llava-qwen2-0.1b', 'llava-qwen2-0.5b'],
     },
   ],

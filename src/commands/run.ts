@@ -3,7 +3,7 @@ import pc from 'picocolors';
 import type { Config } from '../core/config.ts';
 import { VersusError } from '../core/errors.ts';
 import { requireNames } from '../core/names.ts';
-import type { Comparison } from '../core/report.ts';
+import type { CellInfo, Comparison } from '../core/report.ts';
 import type { PlanFilter } from '../run/filter.ts';
 import { matcher } from '../run/filter.ts';
 import { readRecords } from '../run/read-records.ts';
@@ -116,15 +116,28 @@ function tell(run: ReadRun, reports: readonly string[]): void {
   for (const suite of info.run.suites) {
     print('');
     print(pc.bold(suite.name) + pc.dim(`  ${suite.question}`));
-    const told = comparisons.filter((c) => c.suite === suite.name && suite.headline.includes(c.metric));
+    const told = comparisons.filter(
+      (c) => c.suite === suite.name && suite.headline.includes(c.metric) && c.verdict !== 'none',
+    );
     for (const comparison of told) print(`  ${sentence(comparison)}`);
-    const bad = info.cells.filter((cell) => cell.suite === suite.name && cell.status !== 'ok');
-    for (const cell of bad)
-      print(pc.yellow(`  ${cell.case_id}: ${cell.status}${cell.reason ? ` – ${cell.reason}` : ''}`));
+    for (const line of notRanked(info.cells.filter((cell) => cell.suite === suite.name))) {
+      print(pc.yellow(`  ${line}`));
+    }
   }
   print('');
   const page = reports.find((path) => path.endsWith('report.html'));
   if (page) print(`report: ${relative(process.cwd(), page) || page}`);
+}
+
+/** One line per status and reason: which cells have no rank, and why. */
+function notRanked(cells: readonly CellInfo[]): string[] {
+  const groups = new Map<string, string[]>();
+  for (const { status, reason, arm, workload, backend, batch } of cells) {
+    if (status === 'ok') continue;
+    const why = `${status}${reason === null ? '' : `: ${reason}`}`;
+    groups.set(why, [...(groups.get(why) ?? []), `${arm} (${workload}, ${backend}, batch ${batch})`]);
+  }
+  return [...groups].map(([why, names]) => `not ranked: ${names.join(', ')} – ${why}`);
 }
 
 function sentence(c: Comparison): string {

@@ -30,6 +30,7 @@ export interface Plan {
 /**
  * Suites × workloads × batches × arms × backends × precisions, as far as profile and filter go.
  * Batches without a tier belong to every tier; arms without one to `default`.
+ * A software adapter is asked for correctness alone, at the smallest batch, unless the user named it.
  * A backend that is unavailable or an oracle, or a precision that a backend lacks here, is planned only where the user named it.
  * @throws VersusError `usage` for unknown names, colliding cells and a filter that leaves nothing.
  */
@@ -99,8 +100,9 @@ function* cellsOf(
   const wantedModel = filter.models?.length ? matcher(filter.models) : () => true;
   const named = (list: readonly string[] | undefined, name: string) => list?.includes(name) ?? false;
   for (const use of suite.uses) {
-    for (const batch of use.batches) {
-      if (!within(batch.tier ?? 'smoke', tier)) continue;
+    const batches = use.batches.filter((batch) => within(batch.tier ?? 'smoke', tier));
+    const smallest = Math.min(...batches.map((batch) => batch.size));
+    for (const batch of batches) {
       for (const arm of suite.arms) {
         if (!within(arm.tier ?? 'default', tier)) continue;
         if (use.arms && !use.arms.includes(arm.name)) continue;
@@ -109,6 +111,8 @@ function* cellsOf(
           const asked = named(filter.backends, backend.name);
           if (filter.backends?.length ? !asked : backend.oracle) continue;
           const probe = probes.get(backend.name);
+          const software = probe?.available && probe.device.software;
+          if (software && !asked && batch.size > smallest) continue;
           for (const precision of suite.precisions ?? (['fp32'] as const)) {
             if (filter.precisions?.length && !filter.precisions.includes(precision)) continue;
             const obstacle = obstacleOf(backend.name, precision, probe);
