@@ -83,16 +83,16 @@ export const speedPass =
     return job;
   };
 
-/** The same work untimed, for the parent to watch the memory: as many repetitions as a speed round has at least. */
-export const memoryPass =
-  (profile: Profile): Pass =>
-  async (subject, place, report) => {
-    const { job } = await open(subject, place, report);
-    report.stage('measuring the memory');
-    const repetitions = profile.warmupRepetitions + profile.minRepetitions;
-    for (let i = 0; i <= repetitions; i++) await repeat(job.activity, i);
-    return job;
-  };
+/** The first repetition grows the arena, the second may fragment it; the third is there to show that it stays. */
+const MEMORY_REPETITIONS = 3;
+
+/** The same work untimed, for the parent to watch the memory. */
+export const memoryPass: Pass = async (subject, place, report) => {
+  const { job } = await open(subject, place, report);
+  report.stage('measuring the memory');
+  for (let i = 0; i < MEMORY_REPETITIONS; i++) await repeat(job.activity, i);
+  return job;
+};
 
 /** The most that a backend reaches: the fastest repetition of the config's peak workload. */
 export const peakPass =

@@ -74,7 +74,7 @@ function workOf(
     case 'speed':
       return { pass: speedPass(task.profile), subject };
     case 'memory':
-      return { pass: memoryPass(task.profile), subject };
+      return { pass: memoryPass, subject };
   }
 }
 

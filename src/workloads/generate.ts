@@ -36,7 +36,8 @@ export function checkLengths(params: { promptTokens: number; newTokens: number }
 
 /**
  * Greedy text generation with a KV cache, on a language model or on the language part of a vision-language model, so that
- * both can be asked the same: time to first token, time per output token, and the rates of both phases.
+ * both can be asked the same: time to first token, time per output token, and the rates of both phases. The vision part of a
+ * vision-language model is opened too, though text never runs through it: whoever serves the model holds it in memory.
  */
 export const generate: Workload<GenerateParams> = {
   name: 'generate',
@@ -47,15 +48,19 @@ export const generate: Workload<GenerateParams> = {
   async open(job) {
     const { params, batch, model } = job;
     checkLengths(params);
-    const { tokens } = await languageGraphs(model);
+    const { tokens, vision } = await languageGraphs(model);
     const tokenizer = await tokenizerOf(model, tokens, params.tokenizer);
     const sequence = exactly(tokenizer.encode(params.prompt ?? PROMPT), params.promptTokens);
     const prompt = Array.from({ length: batch }, () => sequence).flat();
+    const resident = vision === null ? null : await job.open(vision);
     const language = await openLanguage(job);
     return {
       steps: () => generateSteps(language, prompt, batch, params.newTokens),
       outputs: () => forcedLogits(language, prompt, batch),
-      close: () => language.close(),
+      async close() {
+        await language.close();
+        await resident?.close();
+      },
     };
   },
 };

@@ -23,11 +23,16 @@ export interface Language {
   close(): Promise<void>;
 }
 
-/** Names of the graphs that text runs through, in order. */
-export async function languageGraphs(model: ModelDef): Promise<{ tokens: string; decoder: string }> {
+/** Names of the graphs that text runs through, in order, and of the one that images run through, if there is one. */
+export async function languageGraphs(
+  model: ModelDef,
+): Promise<{ tokens: string; decoder: string; vision: string | null }> {
   const names = Object.keys(await model.build(model.config));
-  if (names.includes('embed') && names.includes('decoder')) return { tokens: 'embed', decoder: 'decoder' };
-  if (names.includes('model')) return { tokens: 'model', decoder: 'model' };
+  const vision = names.includes('vision') ? 'vision' : null;
+  if (names.includes('embed') && names.includes('decoder')) {
+    return { tokens: 'embed', decoder: 'decoder', vision };
+  }
+  if (names.includes('model')) return { tokens: 'model', decoder: 'model', vision };
   throw new VersusError('unsupported', `${model.name} is no language model`, {
     where: `graphs ${names.join(', ')}`,
     next: 'it needs a graph `model`, or `embed` and `decoder`',
