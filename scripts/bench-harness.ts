@@ -17,7 +17,7 @@ import { prepareArtifacts } from '../src/weights/index.ts';
 import { matmulPeak } from '../src/workloads/peak.ts';
 import { pairedRatio } from './paired.ts';
 
-const rounds = Number(process.argv[2] ?? '12');
+const rounds = Number(process.argv[2] ?? '40');
 
 /** A chain of products that takes about a millisecond, and one of tens of milliseconds. */
 const TASKS: readonly { name: string; size: number; chain: number; perRound: number }[] = [

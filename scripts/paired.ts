@@ -1,5 +1,9 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { pairedBootstrapRatio } from '../src/stats/bootstrap.ts';
 import { median } from '../src/stats/order.ts';
+
+/** onnxruntime's threads spin on for a while after a run; the next session must not have to share the cores with them. */
+const SETTLE_MS = 40;
 
 /** Two tasks in turn (A B, then B A …), a median of each per round, and the ratio A ÷ B over rounds with its 95% interval. */
 export async function pairedRatio(
@@ -14,7 +18,10 @@ export async function pairedRatio(
     const inRound: [number[], number[]] = [[], []];
     for (let i = 0; i < options.perRound; i++) {
       const order = (round + i) % 2 === 0 ? [0, 1] : [1, 0];
-      for (const which of order) inRound[which]!.push(await (which === 0 ? a() : b()));
+      for (const which of order) {
+        await sleep(SETTLE_MS);
+        inRound[which]!.push(await (which === 0 ? a() : b()));
+      }
     }
     as.push(median(inRound[0]));
     bs.push(median(inRound[1]));
