@@ -3,8 +3,8 @@ import { type Interval, medianInterval } from './interval.ts';
 import { ascending, median, quantileOfSorted } from './order.ts';
 import { untiedUCdf } from './ranks.ts';
 
-/** More values of a side than this are thinned to that many equally spaced quantiles: 90,000 pairs are enough. */
-const MOST = 300;
+/** More values of a side than this are thinned to that many equally spaced quantiles: 4,096 pairs are enough. */
+const MOST = 64;
 /** Rounds up to which the signed-rank distribution is computed exactly. */
 const EXACT_ROUNDS = 60;
 

@@ -15,7 +15,7 @@ import { stripCharts } from './strip.ts';
 const MOST_CHARTS = 24;
 /** Of a run so large that its tables alone take their time. */
 const MOST_CHARTS_OF_LARGE = 8;
-const LARGE = 2000;
+const LARGE = 1000;
 
 export interface ChartSet {
   readonly charts: readonly Chart[];
