@@ -28,7 +28,7 @@ export default defineSuite({
       params: { dataset: 'shapes' },
       batches: [
         { size: 1, tier: 'smoke' },
-        { size: 8, tier: 'default' },
+        { size: 4, tier: 'default' },
         { size: 32, tier: 'release' },
       ],
     },

@@ -18,7 +18,7 @@ const DEFAULTS = {
     release: {
       tier: 'release',
       rounds: 12,
-      memoryRounds: 5,
+      memoryRounds: 6,
       minTimeMs: 2000,
       minRepetitions: 10,
       warmupRepetitions: 3,
