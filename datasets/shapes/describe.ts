@@ -3,7 +3,7 @@ import type { Scene } from './scene.ts';
 import { COLOUR_NAMES } from './scene.ts';
 
 /** `top left`, `middle right`, `centre`. */
-export function positionOf({ row, column }: Scene): string {
+function positionOf({ row, column }: Scene): string {
   if (row === 'middle' && column === 'centre') return 'centre';
   return column === 'centre' ? row : `${row} ${column}`;
 }

@@ -27,8 +27,8 @@ export type ColourName = keyof typeof COLOURS;
 export const COLOUR_NAMES = Object.keys(COLOURS) as ColourName[];
 
 export const SIZES = ['small', 'medium', 'large'] as const;
-export const ROWS = ['top', 'middle', 'bottom'] as const;
-export const COLUMNS = ['left', 'centre', 'right'] as const;
+const ROWS = ['top', 'middle', 'bottom'] as const;
+const COLUMNS = ['left', 'centre', 'right'] as const;
 export const BACKGROUNDS = ['plain', 'gradient', 'stripes', 'checks'] as const;
 export const NOISES = ['none', 'weak', 'strong'] as const;
 export const SPLITS = ['train', 'val', 'test', 'heldout'] as const;

@@ -11,7 +11,7 @@ import { compareArms } from '../stats/compare.ts';
 import type { ReadRun } from './runs.ts';
 
 /** Built-in reporters and the config's; a config's reporter takes the place of a built-in one of the same name. */
-export function reportersOf(config: Config): Reporter[] {
+function reportersOf(config: Config): Reporter[] {
   const byName = new Map([...builtIn, ...runReporters].map((reporter) => [reporter.name, reporter]));
   for (const reporter of config.reporters) byName.set(reporter.name, reporter);
   return [...byName.values()];

@@ -6,7 +6,7 @@ import type { RunInfo, Summary } from '../core/report.ts';
 import { readRecords } from '../run/read-records.ts';
 import { summarise } from '../stats/summarise.ts';
 
-export const RECORDS = 'records.jsonl';
+const RECORDS = 'records.jsonl';
 
 /** The records file that a run's id, folder or file names; the newest run when nothing is named. */
 export function findRecords(reports: string, named?: string): string {

@@ -9,7 +9,7 @@ import type { Type } from './ops/entry.ts';
 import { operatorOf } from './ops/index.ts';
 import { validateGraph } from './validate.ts';
 
-export type { Operand, Value, WindowOptions } from './fluent.ts';
+export type { Value } from './fluent.ts';
 
 /**
  * Builds a `Graph` node by node; every method checks types and shapes at once, so that a mistake is reported where it is

@@ -7,6 +7,3 @@ import { svg } from './svg.ts';
 
 /** The reporters of this folder, as `--format` names them. */
 export const reporters: readonly Reporter[] = [csv, png, svg, page, markdown];
-
-export { writeReport } from './write.ts';
-export { csv, markdown, page, png, svg };

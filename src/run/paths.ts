@@ -23,7 +23,7 @@ export function newRunId(now: Date): string {
 }
 
 /** The files of a run that lies in `dir`. */
-export function pathsOf(dir: string): RunPaths {
+function pathsOf(dir: string): RunPaths {
   const absolute = path.resolve(dir);
   return {
     id: path.basename(absolute),

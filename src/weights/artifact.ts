@@ -18,7 +18,7 @@ import { seeded } from './seeded.ts';
 
 /** Part of every key: raise it when graphs are encoded or weights are laid out differently. */
 const CODEC = 1;
-export const WEIGHTS_FILE = 'weights.safetensors';
+const WEIGHTS_FILE = 'weights.safetensors';
 const PROGRESS_MS = 200;
 
 export interface PrepareOptions {

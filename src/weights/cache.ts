@@ -49,7 +49,7 @@ export async function cleanCache(cacheDir: string): Promise<CacheStatus> {
 }
 
 /** Removes the entries used longest ago until the rest takes at most `maxBytes`; those in use or used lately stay. */
-export async function evict(cacheDir: string, maxBytes: number): Promise<void> {
+async function evict(cacheDir: string, maxBytes: number): Promise<void> {
   await sweep(cacheDir);
   const entries: { name: string; bytes: number; lastUsed: number }[] = [];
   for (const name of await namesIn(cacheDir)) {

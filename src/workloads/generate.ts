@@ -20,7 +20,7 @@ export interface GenerateParams {
   readonly tokenizer?: string;
 }
 
-export const PROMPT =
+const PROMPT =
   'Compare a convolutional network with a vision transformer: what does each assume about images, ' +
   'what does that cost in data and compute, and which would you deploy on a small machine?';
 

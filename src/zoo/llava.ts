@@ -38,7 +38,7 @@ export function buildLlava(config: LlavaConfig): Record<string, Graph> {
 }
 
 /** Image tokens per image. */
-export function imageTokens({ vision, keepClassToken }: LlavaConfig): number {
+function imageTokens({ vision, keepClassToken }: LlavaConfig): number {
   const [rows, columns] = [0, 1].map((i) => Math.floor(vision.image[i]! / vision.patch[i]!));
   return rows! * columns! + (keepClassToken ? 1 : 0);
 }

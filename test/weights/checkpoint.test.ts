@@ -14,13 +14,9 @@ import {
   toFloat16,
 } from '../../src/core/tensor.ts';
 import { matchNames } from '../../src/weights/checkpoint-names.ts';
-import {
-  hashFile,
-  ignorableTensor,
-  openSafetensors,
-  safetensors,
-  writeSafetensors,
-} from '../../src/weights/index.ts';
+import { hashFile } from '../../src/weights/file-hash.ts';
+import { ignorableTensor } from '../../src/weights/ignorable.ts';
+import { openSafetensors, safetensors, writeSafetensors } from '../../src/weights/index.ts';
 
 let folder: string;
 let count = 0;

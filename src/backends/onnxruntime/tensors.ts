@@ -3,13 +3,6 @@ import type { ValueInfo } from '../../core/graph.ts';
 import { DTYPES, type DType, type Tensor, type TensorData } from '../../core/tensor.ts';
 import type { Runtime } from './runtime.ts';
 
-/** Element types that the runtime's JavaScript binding cannot carry. */
-const WITHOUT_BINDING: ReadonlySet<DType> = new Set(['bfloat16']);
-
-export function isBindable(dtype: DType): boolean {
-  return !WITHOUT_BINDING.has(dtype);
-}
-
 /**
  * Wraps tensors for the runtime without copying. A wrapper is kept as long as its tensor lives, so feeding the same
  * weights or cache again costs one lookup; a change of the data in place is seen, because the array is shared.

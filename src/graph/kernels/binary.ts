@@ -19,7 +19,7 @@ import { broadcastShape, stretchedIndex } from './strided.ts';
 type Rule = (a: number, b: number) => number;
 
 /** Applies a rule to two tensors, broadcast against each other. */
-export function zip(c: Call, a: Tensor, b: Tensor, rule: Rule, dtype: DType = a.dtype): Tensor {
+function zip(c: Call, a: Tensor, b: Tensor, rule: Rule, dtype: DType = a.dtype): Tensor {
   if (a.dtype !== b.dtype) fail(c, `operands are ${a.dtype} and ${b.dtype}`);
   const shape = broadcastShape(c, a.shape, b.shape);
   const out = scratch(c, shape);

@@ -158,7 +158,7 @@ export function conditions(view: SuiteView, slice: Slice, places: readonly strin
   return parts.join(' · ');
 }
 
-export const omitted = (all: number, shown: number): string[] =>
+const omitted = (all: number, shown: number): string[] =>
   all > shown ? [`The best ${shown} of ${all} arms; all of them are in the tables.`] : [];
 
 /** Why bars are hatched, each reason once, the first three. */

@@ -18,9 +18,6 @@ export function tip(row: Summary): string[] {
 }
 
 /** `exact`, or `2 rounds: no interval`. */
-export function withoutInterval(row: {
-  readonly rounds: number;
-  readonly assume: Summary['assume'];
-}): string {
+function withoutInterval(row: { readonly rounds: number; readonly assume: Summary['assume'] }): string {
   return row.assume === 'exact' ? 'exact' : `${plural(row.rounds, 'round')}: no interval`;
 }

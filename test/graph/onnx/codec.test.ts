@@ -3,7 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import type { Graph } from '../../../src/core/graph.ts';
-import { decodeModel, decodeOnnx, encodeOnnx, openOnnx } from '../../../src/graph/onnx/index.ts';
+import { decodeModel } from '../../../src/graph/onnx/decode.ts';
+import { decodeOnnx, encodeOnnx, openOnnx } from '../../../src/graph/onnx/index.ts';
 import { typedFields, varied } from './corpus.ts';
 
 describe('round trip', () => {
