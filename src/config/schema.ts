@@ -82,5 +82,5 @@ export const configSchema = z.strictObject({
     .optional(),
   cache: z.strictObject({ dir: z.string().min(1).optional(), maxBytes: positive.optional() }).optional(),
   out: z.string().min(1).optional(),
-  peak: z.strictObject({ model, use }).optional(),
+  peak: z.array(z.strictObject({ model, use })).min(1).optional(),
 });

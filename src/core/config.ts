@@ -57,8 +57,8 @@ export interface Config {
   readonly cache: CacheConfig;
   /** Reports folder, relative to the config file. */
   readonly out: string;
-  /** What the machine can do at most on a backend: a large matrix product, timed like any case. */
-  readonly peak?: { readonly model: ModelDef; readonly use: Use<unknown> };
+  /** What the machine can do at most on a backend: large products and convolutions; the fastest of them counts. */
+  readonly peak?: readonly { readonly model: ModelDef; readonly use: Use<unknown> }[];
 }
 
 /** What a config file has to say; the rest has defaults (src/config/defaults.ts). */

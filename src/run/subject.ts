@@ -41,11 +41,9 @@ export function subjectOf(config: Config, cell: Cell): Subject {
   };
 }
 
-/** What `config.peak` times on a backend; null when the config names no peak. */
-export function peakSubject(config: Config, backend: string, precision: string): Subject | null {
-  if (!config.peak) return null;
-  const { model, use } = config.peak;
-  return {
+/** What `config.peak` times on a backend; empty when the config names no peak. */
+export function peakSubjects(config: Config, backend: string, precision: string): Subject[] {
+  return (config.peak ?? []).map(({ model, use }) => ({
     model,
     workload: use.workload,
     params: use.params,
@@ -53,7 +51,7 @@ export function peakSubject(config: Config, backend: string, precision: string):
     backend: named('backend', config.backends, backend),
     precision: precision as Precision,
     seed: seedOf('peak'),
-  };
+  }));
 }
 
 function named<T extends { readonly name: string }>(what: string, items: readonly T[], name: string): T {

@@ -7,7 +7,7 @@ import { reasonOf, VersusError } from '../core/errors.ts';
 import type { OpenJob, PlacedConfig } from './job.ts';
 import { checkPass, memoryPass, type Pass, peakPass, referencePass, speedPass } from './passes.ts';
 import type { FromWorker, Task, ToWorker, WorkerError } from './protocol.ts';
-import { peakSubject, type Subject, subjectOf } from './subject.ts';
+import { peakSubjects, type Subject, subjectOf } from './subject.ts';
 
 let open: OpenJob | null = null;
 let go = (): void => {};
@@ -61,9 +61,9 @@ function workOf(
   { config }: PlacedConfig,
 ): { pass: Pass; subject: Subject } {
   if (task.kind === 'peak') {
-    const subject = peakSubject(config, task.backend, task.precision);
+    const [subject, ...others] = peakSubjects(config, task.backend, task.precision);
     if (!subject) throw new VersusError('usage', 'the config names no peak');
-    return { pass: peakPass(task.profile), subject };
+    return { pass: peakPass(task.profile, others), subject };
   }
   const subject = subjectOf(config, task.case);
   switch (task.case.pass) {

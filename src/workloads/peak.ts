@@ -33,6 +33,32 @@ export const matmulPeak: ModelDef<PeakConfig> = {
   },
 };
 
+export interface ConvPeakConfig {
+  readonly channels: number;
+  /** Height and width of the square feature maps. */
+  readonly size: number;
+  readonly chain: number;
+}
+
+/** A chain of 3×3 convolutions at the shape of a ResNet's middle: on CPUs their kernels can outrun the matrix product's. */
+export const convPeak: ModelDef<ConvPeakConfig> = {
+  name: 'conv-peak',
+  family: 'conv',
+  task: 'classify',
+  config: { channels: 128, size: 56, chain: 6 },
+  build({ channels, size, chain }) {
+    const b = new GraphBuilder('conv-peak');
+    const std = 1 / Math.sqrt(9 * channels);
+    let x = b.input('x', 'float32', [1, channels, size, size]);
+    for (let i = 0; i < chain; i++) {
+      const weight = b.param(`${i}.weight`, [channels, channels, 3, 3], { kind: 'uniform', std });
+      x = b.conv(x, weight, null, { pads: [1, 1, 1, 1] });
+    }
+    b.output('y', x);
+    return { model: b.build() };
+  },
+};
+
 /** Runs a one-input graph as it is and states GFLOP/s. Batch plays no part: the product's size is the model's. */
 export const product: Workload<Readonly<Record<string, never>>> = {
   name: 'product',
@@ -56,8 +82,8 @@ export const product: Workload<Readonly<Record<string, never>>> = {
   },
 };
 
-/** For `peak` of a config: what every backend is asked first, so that suites can state shares of it. */
-export const peak = {
-  model: matmulPeak,
+/** For `peak` of a config: what every backend is asked first, so that suites can state shares of the better one. */
+export const peak = [matmulPeak, convPeak].map((model) => ({
+  model,
   use: { workload: product, params: {}, batches: [{ size: 1 }] },
-} satisfies Config['peak'];
+})) satisfies Config['peak'];
