@@ -1,12 +1,14 @@
-import { readdirSync, readFileSync } from 'node:fs';
-import { dirname, join, relative, resolve } from 'node:path';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { dirname, join, relative, resolve, sep } from 'node:path';
 import { describe, expect, it } from 'vitest';
 
 const root = resolve(import.meta.dirname, '..');
 
-/** Which part of the house may import which; the order of the rows is the order of the floors. */
+/** Which part of the house may import which, as ARCHITECTURE.md tells it; the order of the rows is the order of the floors. */
 const ALLOWED: Record<string, readonly string[]> = {
   core: [],
+  loader: [],
+  'loader-hooks': [],
   graph: ['core'],
   stats: ['core'],
   data: ['core'],
@@ -22,7 +24,8 @@ const ALLOWED: Record<string, readonly string[]> = {
   run: ['config', 'weights', 'stats', 'core'],
   commands: ['*'],
   cli: ['commands', 'core'],
-  index: ['*'],
+  index: ['core'],
+  versus: ['cli', 'loader'],
 };
 
 /** npm runtimes and heavy packages that only one folder may know. */
@@ -41,20 +44,22 @@ const ONLY_IN: Record<string, readonly string[]> = {
 
 function sources(folder: string): string[] {
   return readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' })
-    .filter((file) => file.endsWith('.ts'))
+    .filter((file) => /\.(ts|mjs|mts)$/.test(file))
     .map((file) => join(folder, file));
 }
 
 function partOf(file: string): string {
   const [, part] = file.split(/[/\\]/);
-  return part!.replace(/\.ts$/, '');
+  return part!.replace(/\.(ts|mjs)$/, '');
 }
 
 function importsOf(file: string): string[] {
   const text = readFileSync(join(root, file), 'utf8');
   return [
-    ...text.matchAll(/(?:^|\n)\s*(?:import|export)\b[^'";]*?from\s*'([^']+)'|import\(\s*'([^']+)'\s*\)/g),
-  ].map((match) => match[1] ?? match[2]!);
+    ...text.matchAll(
+      /(?:^|\n)\s*(?:import|export)\b[^'";]*?from\s*'([^']+)'|import\(\s*'([^']+)'\s*\)|(?:^|\n)import '([^']+)'/g,
+    ),
+  ].map((match) => match[1] ?? match[2] ?? match[3]!);
 }
 
 describe('the house', () => {
@@ -112,3 +117,68 @@ describe('the house', () => {
     expect(long).toEqual([]);
   });
 });
+
+describe('ARCHITECTURE.md', () => {
+  const page = readFileSync(join(root, 'ARCHITECTURE.md'), 'utf8');
+  const tree = treeIn(page);
+
+  it('names every file of src, suites, datasets, scripts and the example plugins', () => {
+    const named = new Set(tree.map(({ path }) => path));
+    const missing = ['src', 'suites', 'datasets', 'scripts', 'test/plugin']
+      .flatMap((folder) => filesBelow(folder))
+      .filter((file) => !named.has(file));
+    expect(missing).toEqual([]);
+  });
+
+  it('names nothing that is not there, and nothing twice', () => {
+    const paths = tree.map(({ path }) => path);
+    expect(paths.length).toBeGreaterThan(300);
+    expect(paths.filter((path) => !existsSync(join(root, path)))).toEqual([]);
+    expect(paths.filter((path, i) => paths.indexOf(path) !== i)).toEqual([]);
+  });
+
+  it('says in one short line what each file is for', () => {
+    const bad = tree.filter(({ path, about }) => about.length > 100 || (about === '' && !path.endsWith('/')));
+    expect(bad).toEqual([]);
+  });
+
+  it('tells the same imports as the table above', () => {
+    const section = page.split('## Who may import whom')[1]!.split('\n## ')[0]!;
+    const rows = section.split('\n').filter((line) => line.startsWith('| `'));
+    const told = rows.flatMap((line) => {
+      const [, parts, targets] = line.split('|');
+      const allowed = targets!.trim() === 'everything' ? ['*'] : namesIn(targets!);
+      return namesIn(parts!).map((part) => [part, [...allowed].sort()] as const);
+    });
+    const held = Object.entries(ALLOWED).map(([part, allowed]) => [part, [...allowed].sort()] as const);
+    expect(Object.fromEntries(told)).toEqual(Object.fromEntries(held));
+  });
+});
+
+const namesIn = (text: string): string[] => [...text.matchAll(/`([^`]+)`/g)].map((match) => match[1]!);
+
+/** Files as the tree writes them, with `/`; what a dataset generated is not of the house. */
+function filesBelow(folder: string): string[] {
+  return readdirSync(join(root, folder), { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile())
+    .map((entry) => relative(root, join(entry.parentPath, entry.name)).split(sep).join('/'))
+    .filter((file) => !/^datasets\/[^/]+\/generated\//.test(file));
+}
+
+/**
+ * The tree in the page's first code block: a name per line, two spaces or more and what it is for; `name/` holds the lines
+ * that are indented deeper.
+ */
+function treeIn(markdown: string): { path: string; about: string }[] {
+  const block = /^```[^\n]*\n([\s\S]*?)^```/m.exec(markdown)?.[1] ?? '';
+  const open: { indent: number; path: string }[] = [];
+  return block.split('\n').flatMap((line) => {
+    const match = /^(\s*)(\S+)(?:\s{2,}(\S.*))?$/.exec(line);
+    if (!match) return line.trim() === '' ? [] : [{ path: `unreadable: ${line}`, about: '' }];
+    const indent = match[1]!.length;
+    while (open.length > 0 && open.at(-1)!.indent >= indent) open.pop();
+    const path = (open.at(-1)?.path ?? '') + match[2]!;
+    if (path.endsWith('/')) open.push({ indent, path });
+    return [{ path, about: match[3] ?? '' }];
+  });
+}
