@@ -18,40 +18,27 @@ function comparable(row: Summary): boolean {
 /** Contenders of one run on otherwise equal cells: the suite's contrasts, or its first arm against each other one. */
 export function compareArms(info: RunInfo, rows: readonly Summary[]): Comparison[] {
   const pairs = new Map(info.run.suites.map((s) => [s.name, contrastsOf(info, s.name)]));
-  const cellOf = (row: Summary) => [
-    row.suite,
-    row.workload,
-    row.backend,
-    row.precision,
-    row.batch,
-    row.metric,
-  ];
-  return comparePairs(
-    info,
-    rows,
-    cellOf,
-    (r) => r.arm,
-    (row) => pairs.get(row.suite) ?? [],
-  );
-}
-
-/**
- * The same contender on different backends: the first backend of the run against each other one. `backend` names both,
- * and the sides' `arm` says on which each ran.
- */
-export function compareBackends(info: RunInfo, rows: readonly Summary[]): Comparison[] {
-  const [first, ...others] = [...new Set(info.run.plan.map((c) => c.backend))];
-  const pairs = others.map((other) => [first!, other] as const);
-  const cellOf = (row: Summary) => [row.suite, row.workload, row.arm, row.precision, row.batch, row.metric];
-  const found = comparePairs(
-    info,
-    // Properties of the model are the same on every backend.
-    rows.filter((row) => row.phase !== 'static'),
-    cellOf,
-    (row) => row.backend,
-    () => pairs,
-  );
-  return found;
+  const cells = new Map<string, Map<string, Summary>>();
+  for (const row of rows.filter(comparable)) {
+    const { suite, workload, backend, precision, batch, metric } = row;
+    const key = JSON.stringify([suite, workload, backend, precision, batch, metric]);
+    const cell = cells.get(key);
+    if (cell) cell.set(row.arm, row);
+    else cells.set(key, new Map([[row.arm, row]]));
+  }
+  const found: Comparison[] = [];
+  for (const cell of cells.values()) {
+    const [any] = cell.values();
+    for (const [nameA, nameB] of pairs.get(any!.suite) ?? []) {
+      const a = cell.get(nameA);
+      const b = cell.get(nameB);
+      if (a === undefined || b === undefined || (blank(a) && blank(b))) continue;
+      // Only complete rounds are pairs: where one failed, round i of A is no longer round i of B.
+      const complete = info.run.rounds === a.values.length && info.run.rounds === b.values.length;
+      found.push(comparePair(a, b, { paired: complete && a.phase === 'steady' }));
+    }
+  }
+  return adjust(found);
 }
 
 function contrastsOf(info: RunInfo, suite: string): readonly (readonly [string, string])[] {
@@ -62,48 +49,9 @@ function contrastsOf(info: RunInfo, suite: string): readonly (readonly [string, 
   return others.map((other) => [first!, other] as const);
 }
 
-function comparePairs(
-  info: RunInfo,
-  rows: readonly Summary[],
-  cellOf: (row: Summary) => readonly unknown[],
-  contender: (row: Summary) => string,
-  pairsOf: (row: Summary) => readonly (readonly [string, string])[],
-): Comparison[] {
-  const cells = new Map<string, Map<string, Summary>>();
-  for (const row of rows.filter(comparable)) {
-    const key = JSON.stringify(cellOf(row));
-    const cell = cells.get(key);
-    if (cell) cell.set(contender(row), row);
-    else cells.set(key, new Map([[contender(row), row]]));
-  }
-  const found: Comparison[] = [];
-  for (const cell of cells.values()) {
-    const [any] = cell.values();
-    for (const [nameA, nameB] of pairsOf(any!)) {
-      const a = cell.get(nameA);
-      const b = cell.get(nameB);
-      if (a === undefined || b === undefined || (blank(a) && blank(b))) continue;
-      // Only complete rounds are pairs: where one failed, round i of A is no longer round i of B.
-      const complete = info.run.rounds === a.values.length && info.run.rounds === b.values.length;
-      const comparison = comparePair(a, b, { paired: complete && a.phase === 'steady' });
-      found.push(a.backend === b.backend ? comparison : acrossBackends(comparison, a, b));
-    }
-  }
-  return adjust(found);
-}
-
 /** A metric that does not apply: accuracy of weights that were never trained. */
 function blank(row: Summary): boolean {
   return row.status === 'ok' && row.value === null;
-}
-
-function acrossBackends(comparison: Comparison, a: Summary, b: Summary): Comparison {
-  return {
-    ...comparison,
-    backend: `${a.backend} / ${b.backend}`,
-    a: { ...comparison.a, arm: `${a.arm} on ${a.backend}` },
-    b: { ...comparison.b, arm: `${b.arm} on ${b.backend}` },
-  };
 }
 
 /**

@@ -41,7 +41,7 @@ export interface ConvPeakConfig {
 }
 
 /** A chain of 3×3 convolutions at the shape of a ResNet's middle: on CPUs their kernels can outrun the matrix product's. */
-export const convPeak: ModelDef<ConvPeakConfig> = {
+const convPeak: ModelDef<ConvPeakConfig> = {
   name: 'conv-peak',
   family: 'conv',
   task: 'classify',

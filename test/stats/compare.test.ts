@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { Cell, RecordLine, RunRecord } from '../../src/core/record.ts';
 import type { Comparison } from '../../src/core/report.ts';
-import { compareArms, compareBackends, compareRuns } from '../../src/stats/compare.ts';
+import { compareArms, compareRuns } from '../../src/stats/compare.ts';
 import { summarise } from '../../src/stats/summarise.ts';
 import { cellOf, checkOf, END, measured, runOf } from './records.ts';
 
@@ -123,16 +123,6 @@ describe('compareArms', () => {
     const suites = [{ ...runOf([]).suites[0]!, contrasts: [['c', 'b']] as const }];
     const given = await arms(lines, { suites }, [a, b, c]);
     expect(given.of('latency')).toMatchObject({ a: { arm: 'c' }, b: { arm: 'b' }, verdict: 'b' });
-  });
-});
-
-describe('compareBackends', () => {
-  it('sets the same arm on two backends side by side', async () => {
-    const gpu = cellOf('a', { backend: 'gpu' });
-    const { info, rows } = await summary([a, gpu], [...measured(a, SIX), ...measured(gpu, times(0.5))]);
-    const c = pick(compareBackends(info, rows)).of('latency', 'a on gpu');
-    expect(c).toMatchObject({ backend: 'cpu / gpu', verdict: 'b', ratio: 0.5 });
-    expect(compareArms(info, rows)).toEqual([]);
   });
 });
 
