@@ -1,4 +1,4 @@
-import { randomBytes } from 'node:crypto';
+import { createHash, randomBytes } from 'node:crypto';
 import fs from 'node:fs';
 import path from 'node:path';
 import { VersusError } from '../core/errors.ts';
@@ -70,7 +70,12 @@ export function findRun(out: string, run: string): RunPaths {
   return found;
 }
 
-/** File of the reference outputs that a cell is compared with; the name is safe whatever the config calls its plugins. */
-export function referenceFile({ parity }: RunPaths, reference: Cell): string {
-  return path.join(parity, `${reference.case_id.replace(/[^\w.-]+/g, '_')}.safetensors`);
+/**
+ * File of the reference outputs that a cell is compared with. The name is safe whatever the config calls its plugins, and
+ * the hash keeps apart those that would read alike (`a b` and `a_b`).
+ */
+export function referenceFile({ parity }: RunPaths, { case_id }: Cell): string {
+  const readable = case_id.replace(/[^\w.-]+/g, '_').slice(0, 100);
+  const hash = createHash('sha256').update(case_id).digest('hex').slice(0, 16);
+  return path.join(parity, `${readable}-${hash}.safetensors`);
 }

@@ -43,8 +43,8 @@ export function plan(config: Config, filter: PlanFilter, probes: Probes): Plan {
   for (const [name, probe] of probes) if (probe.available && probe.device.software) software.add(name);
 
   const suites = suitesOf(config, profile, filter);
+  const ids = new Set<string>();
   for (const suite of suites) {
-    const ids = new Set<string>();
     for (const { cell, obstacle } of cellsOf(config, suite, profile.tier, filter, probes)) {
       if (ids.has(cell.case_id)) {
         throw new VersusError('usage', `two uses in suite ${suite.name} make the same case ${cell.case_id}`, {
