@@ -2,8 +2,8 @@ import { statfsSync } from 'node:fs';
 import { dirname } from 'node:path';
 import pc from 'picocolors';
 import type { Availability } from '../core/backend.ts';
-import { reasonOf } from '../core/errors.ts';
 import { readEnvironment } from '../run/environment.ts';
+import { probeBackends } from '../run/probe.ts';
 import { cacheStatus } from '../weights/index.ts';
 import { type CommonOptions, cacheDir, contextOf, print, printJson } from './context.ts';
 
@@ -14,14 +14,10 @@ import { type CommonOptions, cacheDir, contextOf, print, printJson } from './con
 export async function doctorCommand(options: CommonOptions): Promise<number> {
   const loaded = await contextOf(options);
   const environment = await readEnvironment();
+  const names = loaded.config.backends.map((backend) => backend.name);
   const backends: ({ name: string } & Availability)[] = [];
-  for (const backend of loaded.config.backends) {
-    const availability = await backend
-      .probe()
-      .catch(
-        (error): Availability => ({ available: false, version: null, reason: reasonOf(error), fix: null }),
-      );
-    backends.push({ name: backend.name, ...availability });
+  for (const [name, availability] of await probeBackends({ path: loaded.path }, names)) {
+    backends.push({ name, ...availability });
   }
   const cache = await cacheStatus(cacheDir(loaded));
   const free = statfsSync(dirname(loaded.path));

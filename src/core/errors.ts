@@ -1,3 +1,5 @@
+import { stripVTControlCharacters } from 'node:util';
+
 /**
  * Why something failed, as far as the person at the terminal is concerned. It decides the exit code:
  * `usage` (the command line, the config or a file the user named) → 2, everything else → 3.
@@ -35,8 +37,29 @@ export class VersusError extends Error {
   }
 }
 
-/** The message of anything that was thrown, on one line. */
+/** The message of anything that was thrown, on one line that reports, terminals and XML can hold. */
 export function reasonOf(error: unknown): string {
-  const text = error instanceof Error ? error.message : String(error);
-  return text.replace(/\s+/g, ' ').trim() || 'unknown error';
+  return oneLine(messageOf(error)) || 'unknown error';
+}
+
+function messageOf(error: unknown): string {
+  try {
+    return error instanceof Error ? String(error.message) : String(error);
+  } catch {
+    // An object without a prototype, or whose own toString throws.
+    return 'something was thrown that has no message';
+  }
+}
+
+const MOST_CHARACTERS = 4000;
+
+/** Text from outside on one line: no terminal codes, control characters or half surrogates, and of bounded length. */
+export function oneLine(text: string): string {
+  // Ahead of everything else, so that a message of megabytes costs little.
+  const bounded = text.length > 4 * MOST_CHARACTERS ? text.slice(0, 4 * MOST_CHARACTERS) : text;
+  const line = stripVTControlCharacters(bounded)
+    .replace(/[\p{Cs}\ufffe\uffff]/gu, '\ufffd')
+    .replace(/[\s\p{Cc}\p{Cf}\p{Zl}\p{Zp}]+/gu, ' ')
+    .trim();
+  return line.length > MOST_CHARACTERS ? `${line.slice(0, MOST_CHARACTERS).trimEnd()} …` : line;
 }

@@ -1,6 +1,7 @@
 import type { Availability } from '../core/backend.ts';
 import { type Case, type CaseRecord, SCHEMA_VERSION, type Status } from '../core/record.ts';
 import type { Blocked } from './plan.ts';
+import { faultOf } from './record-schema.ts';
 import type { Ending } from './supervise.ts';
 
 interface Verdict {
@@ -16,7 +17,7 @@ export function recordOf(
   probe: Availability | undefined,
 ): CaseRecord {
   const { findings } = ending;
-  return {
+  const record: CaseRecord = {
     ...blank(runId, of, probe),
     ...verdictOf(of, ending, probe),
     options: findings.options ?? null,
@@ -36,6 +37,11 @@ export function recordOf(
     facts: findings.facts ?? null,
     scores: findings.scores ?? [],
   };
+  const fault = faultOf(record);
+  if (fault === null) return record;
+  // Readers would leave such a line out, and the case with it.
+  const reason = `a plugin reported what a record cannot hold: ${fault}`;
+  return { ...blank(runId, of, probe), status: 'failed', reason, wall_ms: ending.wallMs };
 }
 
 /** The record of a cell that was asked for and was not started. */

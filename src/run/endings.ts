@@ -1,3 +1,4 @@
+import { oneLine } from '../core/errors.ts';
 import type { Status } from '../core/record.ts';
 import type { WorkerError } from './protocol.ts';
 
@@ -61,11 +62,11 @@ export function judge(seen: Observed): Verdict {
 function judgeError(error: WorkerError, stage: string): Verdict {
   const place = error.where ? ` (${error.where})` : '';
   const text = `${error.message}${place}${error.next ? `; next: ${error.next}` : ''}`;
-  if (error.kind === 'unsupported') return { status: 'unsupported', reason: text };
+  if (error.kind === 'unsupported') return { status: 'unsupported', reason: oneLine(text) };
   if (OUT_OF_MEMORY.test(error.message) || (error.code !== null && OUT_OF_MEMORY.test(error.code))) {
-    return { status: 'oom', reason: `out of memory while ${stage}: ${text}` };
+    return { status: 'oom', reason: oneLine(`out of memory while ${stage}: ${text}`) };
   }
-  return { status: 'failed', reason: text };
+  return { status: 'failed', reason: oneLine(text) };
 }
 
 function killedReason({ stage, oomKills }: Observed): string {
@@ -83,7 +84,7 @@ const NOISE = /^(at |\d+: |-{3,}|<--- |#)/;
 function withOutput(reason: string, output: string): string {
   const lines = output
     .split('\n')
-    .map((line) => line.trim())
+    .map(oneLine)
     .filter((line) => line !== '' && !NOISE.test(line));
   const tail = lines.slice(-3).join(' | ').slice(-500);
   return tail === '' ? reason : `${reason}: ${tail}`;

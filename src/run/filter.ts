@@ -20,6 +20,9 @@ export interface PlanFilter {
   readonly rounds?: number;
 }
 
+/** As many as a profile may ask for; each is a process per cell. */
+const MOST_ROUNDS = 100_000;
+
 /** @throws VersusError `usage` with the nearest names when the filter names something that the config doesn't have. */
 export function checkFilter(config: Config, filter: PlanFilter): void {
   requireNames('profile', [filter.profile], Object.keys(config.profiles));
@@ -31,8 +34,9 @@ export function checkFilter(config: Config, filter: PlanFilter): void {
     const matches = matcher([glob]);
     if (!models.some(matches)) throw unknownName('model', glob, models);
   }
-  if (filter.rounds !== undefined && !(Number.isSafeInteger(filter.rounds) && filter.rounds >= 1)) {
-    throw new VersusError('usage', `rounds must be a whole number of at least 1, not ${filter.rounds}`, {
+  const { rounds } = filter;
+  if (rounds !== undefined && !(Number.isSafeInteger(rounds) && rounds >= 1 && rounds <= MOST_ROUNDS)) {
+    throw new VersusError('usage', `rounds must be a whole number from 1 to ${MOST_ROUNDS}, not ${rounds}`, {
       where: '--rounds',
     });
   }

@@ -92,7 +92,8 @@ export async function openJob(
     const activity = await subject.workload.open(job);
     return { activity, sessions, loadMs };
   } catch (error) {
-    for (const session of sessions) await session.close();
+    // What goes wrong while closing must not hide why it came to that.
+    await Promise.allSettled(sessions.map(async (session) => session.close()));
     throw error;
   }
 }

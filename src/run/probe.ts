@@ -1,5 +1,6 @@
 import type { Availability } from '../core/backend.ts';
 import { VersusError } from '../core/errors.ts';
+import { checkedAvailability } from './availability.ts';
 import type { ConfigAddress } from './protocol.ts';
 import { supervise } from './supervise.ts';
 
@@ -25,7 +26,8 @@ export async function probeBackends(
         timeoutMs: options.timeoutMs ?? PROBE_TIMEOUT_MS,
         signal: options.signal,
         onMessage: (message) => {
-          if (message.type === 'probed') probes.set(message.backend, message.availability);
+          if (message.type === 'probed')
+            probes.set(message.backend, checkedAvailability(message.availability));
         },
       },
     );

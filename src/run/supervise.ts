@@ -1,9 +1,10 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
+import { reasonOf } from '../core/errors.ts';
 import type { MemorySample, PhaseSamples } from '../core/record.ts';
 import { judge, type Verdict } from './endings.ts';
 import { oomKillCounter } from './oom.ts';
-import type { Findings, FromWorker, Task, ToWorker } from './protocol.ts';
+import type { Findings, FromWorker, Task, ToWorker, WorkerError } from './protocol.ts';
 import { SampleStore } from './samples.ts';
 import { Tail } from './tail.ts';
 import type { MemoryTracker } from './trackers/memory.ts';
@@ -45,7 +46,7 @@ export async function supervise(task: Task, options: Supervision): Promise<Endin
   let stage = 'starting';
   let spawnMs: number | null = null;
   let killed: 'timeout' | 'cancelled' | null = null;
-  let error: Extract<FromWorker, { type: 'error' }>['error'] | null = null;
+  let error: WorkerError | null = null;
   let done = false;
 
   const child = startWorker();
@@ -107,7 +108,14 @@ export async function supervise(task: Task, options: Supervision): Promise<Endin
         break;
     }
   };
-  child.on('message', (message) => receive(message as FromWorker));
+  child.on('message', (message) => {
+    try {
+      receive(message as FromWorker);
+    } catch (problem) {
+      // A plugin that talks over our channel costs its own case, not the run.
+      receive({ type: 'error', error: intruder(problem) });
+    }
+  });
   options.signal?.addEventListener('abort', cancel);
   options.hardSignal?.addEventListener('abort', cancelHard);
   limit.restart();
@@ -146,6 +154,11 @@ export async function supervise(task: Task, options: Supervision): Promise<Endin
     wallMs: performance.now() - t0,
     stage,
   };
+}
+
+function intruder(problem: unknown): WorkerError {
+  const message = `the worker sent what is no message of ours: ${reasonOf(problem)}`;
+  return { kind: null, code: null, message, where: null, next: 'A plugin must not use process.send.' };
 }
 
 function startWorker(): ChildProcess {

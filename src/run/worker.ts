@@ -2,6 +2,7 @@
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { withDefaults } from '../config/defaults.ts';
+import type { Availability, Backend } from '../core/backend.ts';
 import type { UserConfig } from '../core/config.ts';
 import { reasonOf, VersusError } from '../core/errors.ts';
 import type { OpenJob, PlacedConfig } from './job.ts';
@@ -83,13 +84,16 @@ async function probe(names: readonly string[], { config }: PlacedConfig): Promis
     const backend = config.backends.find((candidate) => candidate.name === name);
     if (!backend) continue;
     send({ type: 'stage', name: `probing ${name}` });
-    const availability = await backend.probe().catch((error: unknown) => ({
-      available: false as const,
-      version: null,
-      reason: `the probe failed: ${reasonOf(error)}`,
-      fix: null,
-    }));
-    send({ type: 'probed', backend: name, availability });
+    send({ type: 'probed', backend: name, availability: await answerOf(backend) });
+  }
+}
+
+async function answerOf(backend: Backend): Promise<Availability> {
+  try {
+    return await backend.probe();
+  } catch (error) {
+    const reason = `the probe failed: ${reasonOf(error)}`;
+    return { available: false, version: null, reason, fix: null };
   }
 }
 

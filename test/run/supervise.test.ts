@@ -69,6 +69,12 @@ describe('a worker process', () => {
     ['starves', 'oom', /^out of memory while checking the outputs: Array buffer allocation failed$/],
     ['throws', 'failed', /^something is not right$/],
     ['forgets', 'failed', /^forgotten$/],
+    ['intrudes', 'failed', /^the worker sent what is no message of ours/],
+    // One line without control characters, and not the megabyte that was thrown.
+    ['screams', 'failed', /^no \ufffd !{1000,4000} …$/],
+    ['mute', 'failed', /^something was thrown that has no message$/],
+    // Closing it goes wrong too; that is not why.
+    ['empty', 'failed', /^(?!.*close is not a function)/],
     ['lacks', 'unsupported', /^operator Gemm is not supported \(node gemm_0\)$/],
   ])('on backend %s ends as %s', async (backend, status, reason) => {
     const ending = await run(backend);
@@ -143,5 +149,14 @@ describe('probing', () => {
     });
     expect(probes.get('gone')).toMatchObject({ available: false, reason: 'no adapter' });
     expect(probes.get('soft')).toMatchObject({ available: true, device: { software: true } });
+  });
+
+  it.each([
+    ['answers-0', 'expected an object'],
+    ['answers-1', 'version: expected a text'],
+    ['answers-2', 'expected an object'],
+  ])('takes a backend whose probe answers garbage for unavailable: %s', async (name, fault) => {
+    const probes = await probeBackends(ADDRESS, [name]);
+    expect(probes.get(name)).toMatchObject({ available: false, reason: expect.stringContaining(fault) });
   });
 });
