@@ -1,4 +1,5 @@
-import type { ReadText } from './environment.ts';
+/** Text of a file of the system, null where it cannot be read. */
+export type ReadText = (path: string) => string | null;
 
 /** Folders of this process's control group, from its own up to the root, within the mount of one controller. */
 function folders(mount: string, path: string): string[] {

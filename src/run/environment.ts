@@ -4,13 +4,10 @@ import { readFileSync } from 'node:fs';
 import os from 'node:os';
 import { promisify } from 'node:util';
 import type { Environment } from '../core/record.ts';
-import { cpuQuota, memoryLimit } from './cgroup.ts';
+import { cpuQuota, memoryLimit, type ReadText } from './cgroup.ts';
 import { timingWarnings } from './timing-warnings.ts';
 
 const NVIDIA_SMI_TIMEOUT_MS = 3000;
-
-/** Text of a file of the system, null where it cannot be read. */
-export type ReadText = (path: string) => string | null;
 
 const readText: ReadText = (path) => {
   try {

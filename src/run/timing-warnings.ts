@@ -1,4 +1,4 @@
-import type { ReadText } from './environment.ts';
+import type { ReadText } from './cgroup.ts';
 
 /** Swap in use below this is what an idle system pages out anyway. */
 const SWAP_BYTES = 64 << 20;
