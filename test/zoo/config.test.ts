@@ -37,6 +37,20 @@ describe("a checkpoint's config.json", () => {
     ],
     ['no factor', { model_type: 'llama', rope_scaling: { rope_type: 'linear' } }, 'rope_scaling.factor'],
     ['a patch of nothing', { architecture: 'vit_clip_timm', patch_size: 0 }, 'patch_size'],
+    ['an image smaller than a patch', { model_type: 'vit', image_size: 8, patch_size: 16 }, 'image_size'],
+    [
+      "a tower's image below a patch",
+      { model_type: 'clip', vision_config: { image_size: 31 } },
+      'image_size',
+    ],
+    ["timm's image below a patch", { architecture: 'vit_clip_timm', img_size: [16, 15] }, 'img_size'],
+    ['an MLP of no width', { architecture: 'vit_clip_timm', mlp_ratio: 1e-9 }, 'mlp_ratio'],
+    ['an image of three sides', { model_type: 'vit', image_size: [8, 8, 8] }, 'image_size'],
+    ['no labels', { model_type: 'vit', id2label: {} }, 'id2label'],
+    ['less than no labels', { model_type: 'resnet', num_labels: -1 }, 'num_labels'],
+    ['a head of odd width', { model_type: 'llama', head_dim: 5 }, 'head_dim'],
+    ['a quarter of nothing', { model_type: 'resnet', hidden_sizes: [3], depths: [1] }, 'hidden_sizes'],
+    ['more stages than widths', { model_type: 'resnet', hidden_sizes: [8], depths: [1, 1] }, 'depths'],
     ['stages without end', { model_type: 'resnet', depths: Array(65).fill(1) }, 'depths'],
   ])('%s: names the field', (_, config, field) => {
     const error = failure(config);
@@ -51,6 +65,8 @@ describe("a checkpoint's config.json", () => {
       /mamba/,
       /resnet, vit, deit, clip, llama, qwen2, llava/,
     ],
+    ['a number for an architecture', { model_type: 5 }, /model_type 5/, /resnet/],
+    ['rotation of a part', { model_type: 'llama', partial_rotary_factor: 0.5 }, /partial_rotary_factor/, /1/],
     ['no architecture', {}, /no model_type/, /resnet_bottleneck/],
     [
       'another rotary scaling',

@@ -1,7 +1,7 @@
 import * as z from 'zod';
 import type { ModelDef } from '../../core/model.ts';
 import { buildClip, type ClipConfig, type ClipVision } from '../clip.ts';
-import { activation, depth, mustDivide, positive, readConfig, sides, size } from './fields.ts';
+import { activation, depth, mustDivide, mustHoldPatch, positive, readConfig, sides, size } from './fields.ts';
 import type { CheckpointOptions } from './index.ts';
 
 /* CLIPConfig, CLIPTextConfig and CLIPVisionConfig of transformers 4.45.2. */
@@ -44,6 +44,7 @@ const schema = z.looseObject({
 export function clipVision(config: unknown, where: string): ClipVision {
   const c = readConfig(visionSchema, config, where);
   mustDivide(['num_attention_heads', c.num_attention_heads], ['hidden_size', c.hidden_size], where);
+  mustHoldPatch(['image_size', c.image_size], ['patch_size', c.patch_size], where);
   return {
     ...{ width: c.hidden_size, depth: c.num_hidden_layers, heads: c.num_attention_heads },
     ...{ mlpWidth: c.intermediate_size, eps: c.layer_norm_eps, activation: c.hidden_act },

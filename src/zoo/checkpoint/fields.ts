@@ -14,7 +14,7 @@ export const depth = z.int().min(1).max(1024);
 export const positive = z.number().positive();
 /** A square's side, or height and width. */
 export const sides = z
-  .union([size, z.tuple([size, size])])
+  .union([size, z.tuple([size, size])], 'expected a whole number of pixels, or [height, width]')
   .transform((s): readonly [number, number] => (typeof s === 'number' ? [s, s] : s));
 
 const ACTIVATIONS: Readonly<Record<string, Activation>> = {
@@ -24,20 +24,24 @@ const ACTIVATIONS: Readonly<Record<string, Activation>> = {
   gelu_new: 'gelu_tanh',
   gelu_fast: 'gelu_tanh',
   gelu_pytorch_tanh: 'gelu_tanh',
+  gelu_tanh: 'gelu_tanh',
   quick_gelu: 'quick_gelu',
   silu: 'silu',
   swish: 'silu',
 };
 
-/** An activation by the name that transformers gives it (ACT2FN). */
+/** An activation by the name that transformers (ACT2FN) or timm gives it. */
 export const activation = z
   .enum(Object.keys(ACTIVATIONS) as [string, ...string[]])
   .transform((name) => ACTIVATIONS[name]!);
 
 /** Labels of a classifier as PretrainedConfig counts them: id2label, else num_labels, else 2. */
 export const labels = {
-  id2label: z.record(z.string(), z.unknown()).nullish(),
-  num_labels: z.int().optional(),
+  id2label: z
+    .record(z.string(), z.unknown())
+    .refine((all) => Object.keys(all).length > 0, 'a classifier has at least one label')
+    .nullish(),
+  num_labels: size.optional(),
 };
 export function classesOf(config: {
   id2label?: Record<string, unknown> | null | undefined;
@@ -72,6 +76,17 @@ export function mustDivide(
   where: string,
 ): void {
   if (dividend % divisor !== 0) throw wrong(field, `${divisor} must divide ${of} (${dividend})`, where);
+}
+
+/** @throws VersusError `input` unless an image is at least one patch high and wide */
+export function mustHoldPatch(
+  [field, image]: readonly [field: string, value: readonly [number, number]],
+  [of, patch]: readonly [field: string, value: readonly [number, number]],
+  where: string,
+): void {
+  if (image[0] < patch[0] || image[1] < patch[1]) {
+    throw wrong(field, `${image.join(' × ')} is smaller than ${of} (${patch.join(' × ')})`, where);
+  }
 }
 
 /** A field with an impossible value. */

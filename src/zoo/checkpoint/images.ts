@@ -8,11 +8,13 @@ import {
   depth,
   labels,
   mustDivide,
+  mustHoldPatch,
   positive,
   readConfig,
   sides,
   size,
   unsupported,
+  wrong,
 } from './fields.ts';
 import type { CheckpointOptions } from './index.ts';
 
@@ -45,6 +47,7 @@ export function transformersVit(
 ): ModelDef<VitConfig> {
   const c = readConfig(vitSchema, config, family);
   mustDivide(['num_attention_heads', c.num_attention_heads], ['hidden_size', c.hidden_size], family);
+  mustHoldPatch(['image_size', c.image_size], ['patch_size', c.patch_size], family);
   const distilled = names.has('distillation_classifier.weight') ? 'token+head' : 'token';
   return classifier(
     family,
@@ -79,15 +82,13 @@ const torchvisionVitSchema = z.looseObject({
 export function torchvisionVit(config: unknown, options: CheckpointOptions): ModelDef<VitConfig> {
   const c = readConfig(torchvisionVitSchema, config, 'torchvision vit');
   mustDivide(['num_heads', c.num_heads], ['hidden_dim', c.hidden_dim], 'torchvision vit');
+  const image = [c.image_size, c.image_size] as const;
+  const patch = [c.patch_size, c.patch_size] as const;
+  mustHoldPatch(['image_size', image], ['patch_size', patch], 'torchvision vit');
   return classifier(
     'vit',
     {
-      ...{
-        image: [c.image_size, c.image_size],
-        patch: [c.patch_size, c.patch_size],
-        channels: 3,
-        width: c.hidden_dim,
-      },
+      ...{ image, patch, channels: 3, width: c.hidden_dim },
       ...{ depth: c.num_layers, heads: c.num_heads, mlpWidth: c.mlp_dim, classes: c.num_classes, eps: 1e-6 },
       ...{ activation: 'gelu', qkvBias: true, patchBias: true, normFirst: false, distillation: 'none' },
       ...{ naming: 'torchvision', taps: options.taps ?? false },
@@ -121,11 +122,15 @@ const timmSchema = z.looseObject({
 export function timmVit(config: unknown, options: CheckpointOptions): ModelDef<VitConfig> {
   const c = readConfig(timmSchema, config, 'timm vit');
   mustDivide(['num_heads', c.num_heads], ['embed_dim', c.embed_dim], 'timm vit');
+  mustHoldPatch(['img_size', c.img_size], ['patch_size', c.patch_size], 'timm vit');
+  const mlpWidth = Math.floor(c.embed_dim * c.mlp_ratio);
+  if (!size.safeParse(mlpWidth).success)
+    throw wrong('mlp_ratio', `makes the MLP ${mlpWidth} wide`, 'timm vit');
   return classifier(
     'vit',
     {
       ...{ image: c.img_size, patch: c.patch_size, channels: c.in_chans, width: c.embed_dim, depth: c.depth },
-      ...{ heads: c.num_heads, mlpWidth: Math.floor(c.embed_dim * c.mlp_ratio), classes: c.num_classes },
+      ...{ heads: c.num_heads, mlpWidth, classes: c.num_classes },
       ...{ eps: c.norm_eps, activation: c.act_layer, qkvBias: c.qkv_bias, patchBias: !c.pre_norm },
       ...{ normFirst: c.pre_norm, distillation: 'none', naming: 'timm', taps: options.taps ?? false },
     },
@@ -148,6 +153,16 @@ const resnetSchema = z.looseObject({
 /** ResNetForImageClassification. Its config knows no image size, since no weight depends on it. */
 export function transformersResNet(config: unknown, options: CheckpointOptions): ModelDef<ResNetConfig> {
   const c = readConfig(resnetSchema, config, 'resnet');
+  if (c.depths.length !== c.hidden_sizes.length) {
+    throw wrong('depths', `has ${c.depths.length} stages, hidden_sizes ${c.hidden_sizes.length}`, 'resnet');
+  }
+  if (c.layer_type === 'bottleneck' && c.hidden_sizes.some((width) => width < 4)) {
+    throw wrong(
+      'hidden_sizes',
+      'a bottleneck is a quarter of them wide, so each must be at least 4',
+      'resnet',
+    );
+  }
   return classifier(
     'resnet',
     {

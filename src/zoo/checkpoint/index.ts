@@ -49,13 +49,16 @@ export function fromCheckpointConfig(
     throw new VersusError('input', 'the configuration is not a JSON object', { where: 'config.json' });
   }
   const { model_type: type, architecture } = config as { model_type?: unknown; architecture?: unknown };
-  const [table, key] =
-    typeof type === 'string' ? [TRANSFORMERS, type] : [ARCHITECTURES, String(architecture)];
-  const reader = Object.hasOwn(table, key) ? table[key] : undefined;
+  // torchvision and timm folders have no model_type, and `null` is how a config says that it has none.
+  const [table, field, key] =
+    type === undefined || type === null
+      ? ([ARCHITECTURES, 'architecture', architecture] as const)
+      : ([TRANSFORMERS, 'model_type', type] as const);
+  const reader = typeof key === 'string' && Object.hasOwn(table, key) ? table[key] : undefined;
   if (!reader) {
-    const what = type === undefined && architecture === undefined ? 'no model_type and no architecture' : key;
+    const what = key === undefined ? 'no model_type and no architecture' : `${field} ${JSON.stringify(key)}`;
     throw new VersusError('unsupported', `config.json describes ${what}, which the zoo doesn't know`, {
-      where: `config.json, field ${typeof type === 'string' ? 'model_type' : 'architecture'}`,
+      where: `config.json, field ${field}`,
       next:
         `understood: model_type ${Object.keys(TRANSFORMERS).join(', ')}; ` +
         `architecture ${Object.keys(ARCHITECTURES).join(', ')}; or bring the model as an ONNX file`,

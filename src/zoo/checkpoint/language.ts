@@ -28,6 +28,7 @@ const llamaSchema = z.looseObject({
   attention_bias: z.boolean().default(false),
   mlp_bias: z.boolean().default(false),
   tie_word_embeddings: z.boolean().default(false),
+  partial_rotary_factor: z.number().nullish(),
 });
 
 const qwen2Schema = z.looseObject({
@@ -43,6 +44,7 @@ const qwen2Schema = z.looseObject({
   rope_theta: positive.default(10000),
   rope_scaling: ropeScaling,
   tie_word_embeddings: z.boolean().default(false),
+  partial_rotary_factor: z.number().nullish(),
   use_sliding_window: z.boolean().default(false),
   sliding_window: size.nullable().default(4096),
   max_window_layers: z.int().min(0).default(28),
@@ -85,9 +87,17 @@ function common(c: Common, kvHeads: number, headWidth: number | null, where: str
   const { hidden_size: width, num_attention_heads: heads } = c;
   if (headWidth === null) mustDivide(['num_attention_heads', heads], ['hidden_size', width], where);
   mustDivide(['num_key_value_heads', kvHeads], ['num_attention_heads', heads], where);
+  const perHead = headWidth ?? width / heads;
+  if (perHead % 2 !== 0) {
+    const field = headWidth === null ? 'num_attention_heads' : 'head_dim';
+    throw wrong(field, `rotary positions need an even number per head, it is ${perHead}`, where);
+  }
+  if ((c.partial_rotary_factor ?? 1) !== 1) {
+    throw unsupported('partial_rotary_factor', c.partial_rotary_factor, '1');
+  }
   return {
     ...{ vocabulary: c.vocab_size, width, depth: c.num_hidden_layers, heads, kvHeads },
-    ...{ headWidth: headWidth ?? width / heads, mlpWidth: c.intermediate_size, eps: c.rms_norm_eps },
+    ...{ headWidth: perHead, mlpWidth: c.intermediate_size, eps: c.rms_norm_eps },
     ...{ activation: c.hidden_act, context: c.max_position_embeddings, tied: c.tie_word_embeddings },
     rotary: { theta: c.rope_theta, factor: scalingFactor(c.rope_scaling, where) },
   };
