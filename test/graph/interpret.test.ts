@@ -52,6 +52,14 @@ function failure(body: () => unknown): VersusError {
 }
 
 describe('interpret', () => {
+  it('lets dropout of ratio 0 through even in training mode, and refuses any other', () => {
+    const x = float32([3], [1, -2, 3]);
+    const dropout = (ratio: number) =>
+      compute('Dropout', [x, float32([], [ratio]), tensor('bool', [], Uint8Array.of(1))]);
+    expect(dropout(0)).toEqual(x);
+    expect(failure(() => dropout(0.1)).kind).toBe('unsupported');
+  });
+
   it.each(['onnx-resnet', 'onnx-resnet-bn', 'onnx-vit'])('equals torch on %s to 1e-5', async (name) => {
     const graph = decodeOnnx(readFileSync(join(FIXTURES, name, 'model.onnx')));
     const io = await readSafetensors(join(FIXTURES, name, 'io.safetensors'));

@@ -72,10 +72,11 @@ const same: Kernel = (c) => [input(c, 0)];
 /** Operators that leave every element in its place. */
 export const views: KernelTable = {
   Identity: same,
-  // At inference nothing is dropped; the mask, where asked for, is all true.
+  // At inference, or at a ratio of 0, nothing is dropped; the mask, where asked for, is all true.
   Dropout: (c) => {
     const x = input(c, 0);
-    if (c.inputs[2]?.data[0]) refuse(c, 'training mode');
+    // A ratio that is left out is 0.5.
+    if (c.inputs[2]?.data[0] && c.inputs[1]?.data[0] !== 0) refuse(c, 'training mode');
     return [x, { dtype: 'bool', shape: x.shape, data: new Uint8Array(x.data.length).fill(1) }];
   },
   Reshape: reshape,
