@@ -52,8 +52,8 @@ async function readConfig(path: string): Promise<unknown> {
     return JSON.parse(await readFile(path, 'utf8'));
   } catch (error) {
     const missing = (error as NodeJS.ErrnoException).code === 'ENOENT';
-    throw new VersusError(missing ? 'usage' : 'input', `config.json cannot be read: ${reasonOf(error)}`, {
-      where: path,
-    });
+    if (missing)
+      throw new VersusError('usage', 'there is no config.json beside the weights', { where: path });
+    throw new VersusError('input', `config.json cannot be read: ${reasonOf(error)}`, { where: path });
   }
 }

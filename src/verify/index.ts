@@ -1,15 +1,15 @@
 /** Whether a model computes what a reference implementation recorded. */
-import { join, resolve } from 'node:path';
+import { resolve } from 'node:path';
 import type { Backend, OpenOptions } from '../core/backend.ts';
 import type { ModelDef } from '../core/model.ts';
 import type { Tensors } from '../core/tensor.ts';
 import { compareOutputs, type OutputDifference } from '../stats/parity.ts';
-import { prepareArtifacts, readSafetensors } from '../weights/index.ts';
+import { prepareArtifacts } from '../weights/index.ts';
 import type { LlavaConfig } from '../zoo/llava.ts';
 import { contrastiveOutputs } from './contrastive.ts';
 import { modelIn } from './folder.ts';
 import { languageOutputs } from './language.ts';
-import { inputOf, type Recorded, recordedFrom } from './recorded.ts';
+import { inputOf, type Recorded, recordedIn } from './recorded.ts';
 import { Sessions } from './sessions.ts';
 import { UNEXPANDED, visionLanguageOutputs } from './vision-language.ts';
 
@@ -47,10 +47,7 @@ export async function verifyFolder(
   backend: Backend,
   options: VerifyOptions,
 ): Promise<VerifyResult> {
-  const recorded = recordedFrom(
-    await readSafetensors(join(dir, 'io.safetensors')),
-    join(dir, 'io.safetensors'),
-  );
+  const recorded = await recordedIn(dir);
   const model = await modelIn(dir, recorded);
   const artifacts = await prepareArtifacts(model, {
     cacheDir: options.cacheDir,
@@ -90,6 +87,8 @@ function compute(model: ModelDef, sessions: Sessions, recorded: Recorded): Promi
 /** A graph that gives every output at once, by its own names. */
 async function wholeGraph(sessions: Sessions, recorded: Recorded): Promise<Tensors> {
   const { inputs } = await sessions.session('model');
-  const feeds = inputs.map(({ name, shape }) => [name, inputOf(recorded, name, shape.length)] as const);
+  const feeds = inputs.map(
+    ({ name, dtype, shape }) => [name, inputOf(recorded, name, shape.length, dtype)] as const,
+  );
   return sessions.run('model', Object.fromEntries(feeds));
 }

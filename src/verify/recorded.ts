@@ -1,6 +1,9 @@
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
 import { VersusError } from '../core/errors.ts';
-import type { Tensor, Tensors } from '../core/tensor.ts';
-import { int64, toNumbers } from '../core/tensor.ts';
+import type { DType, Tensor, Tensors } from '../core/tensor.ts';
+import { float32, int64, toNumbers } from '../core/tensor.ts';
+import { readSafetensors } from '../weights/index.ts';
 
 /** What an io.safetensors holds: the inputs that a reference implementation got and the outputs that it gave. */
 export interface Recorded {
@@ -9,10 +12,22 @@ export interface Recorded {
 }
 
 /**
- * Sorts an io.safetensors by the prefixes `input.` and `output.`.
- * @throws VersusError `unsupported` for a recorded training run, `input` when there is nothing to compare
+ * A folder's io.safetensors, sorted by the prefixes `input.` and `output.`.
+ * @throws VersusError `usage` when it is missing, `unsupported` for a recorded training run, `input` when it is damaged or
+ * there is nothing to compare
  */
-export function recordedFrom(tensors: Tensors, where: string): Recorded {
+export async function recordedIn(dir: string): Promise<Recorded> {
+  const path = join(dir, 'io.safetensors');
+  if (!existsSync(path)) {
+    throw new VersusError('usage', 'there is no io.safetensors', {
+      where: dir,
+      next: 'record the inputs and outputs of a reference run there, as tensors input.* and output.*',
+    });
+  }
+  return recordedFrom(await readSafetensors(path), path);
+}
+
+function recordedFrom(tensors: Tensors, where: string): Recorded {
   const inputs: Tensors = {};
   const expected: Tensors = {};
   for (const [name, value] of Object.entries(tensors)) {
@@ -31,21 +46,39 @@ export function recordedFrom(tensors: Tensors, where: string): Recorded {
   if (Object.keys(inputs).length === 0 || Object.keys(expected).length === 0) {
     throw new VersusError('input', 'it has no input.* or no output.* tensors', { where });
   }
+  const empty = Object.keys(expected).find((name) => expected[name]!.data.length === 0);
+  if (empty !== undefined) {
+    throw new VersusError('input', `output.${empty} has no elements to compare`, { where });
+  }
   return { inputs, expected };
 }
 
-/** A recorded input. @throws VersusError `input` when it is missing or has another number of dimensions */
-export function inputOf(recorded: Recorded, name: string, rank: number): Tensor {
+const WIDER: Readonly<Partial<Record<DType, readonly DType[]>>> = {
+  float32: ['float16', 'bfloat16', 'float64'],
+  int64: ['int32', 'int16', 'int8', 'uint8', 'bool', 'float32'],
+};
+
+/**
+ * A recorded input as the graph takes it; numbers recorded in another width are converted.
+ * @throws VersusError `input` when it is missing or has another number of dimensions
+ */
+export function inputOf(
+  recorded: Recorded,
+  name: string,
+  rank: number,
+  dtype: DType | null = 'float32',
+): Tensor {
   const found = recorded.inputs[name];
   if (!found) throw new VersusError('input', `io.safetensors lacks input.${name}`);
   if (found.shape.length !== rank) {
     throw new VersusError('input', `input.${name} has shape [${found.shape}], not ${rank} dimensions`);
   }
-  return found;
+  if (dtype === null || !WIDER[dtype]?.includes(found.dtype)) return found;
+  const make = dtype === 'float32' ? float32 : int64;
+  return make(found.shape, toNumbers(found));
 }
 
 /** The same for token ids and masks, as int64. */
 export function idsOf(recorded: Recorded, name: string): Tensor {
-  const found = inputOf(recorded, name, 2);
-  return found.dtype === 'int64' ? found : int64(found.shape, toNumbers(found));
+  return inputOf(recorded, name, 2, 'int64');
 }

@@ -61,12 +61,15 @@ export function counting(batch: number, start: number, length: number): Tensor {
   );
 }
 
-/** Zero wherever the mask [batch, sequence] is 0: what lies at padding means nothing. */
-export function withoutPadding(t: Tensor, mask: Tensor): Tensor {
+/** What lies at padding (where the mask [batch, sequence] is 0) means nothing: there the reference's numbers stand. */
+export function exceptPadding(t: Tensor, mask: Tensor, reference: Tensor | undefined): Tensor {
+  if (!reference || String(reference.shape) !== String(t.shape)) return t;
   const values = t.data.slice() as Float32Array;
+  const expected = toNumbers(reference);
   const width = t.shape.slice(2).reduce((a, b) => a * b, 1);
   mask.data.forEach((m: number | bigint, place: number) => {
-    if (Number(m) === 0) values.fill(0, place * width, (place + 1) * width);
+    if (Number(m) !== 0) return;
+    values.set(expected.subarray(place * width, (place + 1) * width), place * width);
   });
   return tensor(t.dtype, t.shape, values);
 }

@@ -5,6 +5,7 @@ import { CachedDecoder } from './cached-decoder.ts';
 import { greedy } from './language.ts';
 import { idsOf, inputOf, type Recorded } from './recorded.ts';
 import type { Sessions } from './sessions.ts';
+import { exceptPadding } from './tokens.ts';
 
 /** A second route to the same logits, compared under this name beside `logits`. */
 export const UNEXPANDED = 'logits (input_ids_unexpanded)';
@@ -29,21 +30,23 @@ export async function visionLanguageOutputs(
   const embed = async (ids: Tensor) => (await sessions.run('embed', { input_ids: ids })).inputs_embeds!;
   const splice = async (ids: Tensor) => spliced(await embed(ids), ids, features!, config.imageToken);
   const decoder = () => new CachedDecoder(sessions, 'decoder', 'inputs_embeds');
-  const short = inputs.input_ids_unexpanded
-    ? expanded(idsOf(recorded, 'input_ids_unexpanded'), config.imageToken, features!.shape[1]!)
-    : null;
+  const short =
+    inputs.input_ids_unexpanded && !(inputs.input_ids && inputs.attention_mask)
+      ? expanded(idsOf(recorded, 'input_ids_unexpanded'), config.imageToken, features!.shape[1]!)
+      : null;
   const ids = inputs.input_ids ? idsOf(recorded, 'input_ids') : short;
   if (!ids) throw new VersusError('input', 'io.safetensors lacks input.input_ids');
   const mask = inputs.attention_mask ? idsOf(recorded, 'attention_mask') : undefined;
   const embeds = await splice(ids);
   outputs.inputs_embeds = embeds;
-  outputs.logits = await decoder().step(embeds, { mask });
+  const logits = await decoder().step(embeds, { mask });
+  outputs.logits = mask ? exceptPadding(logits, mask, expected.logits) : logits;
   if (short && inputs.input_ids) outputs[UNEXPANDED] = await decoder().step(await splice(short));
 
   const fresh = expected.greedy_new_ids?.shape[1] ?? 0;
   if (fresh > 0) {
     // One more than recorded, for the logits of the step that feeds the only token.
-    const { ids: found, logits } = await greedy(decoder(), embeds, fresh + 1, embed);
+    const { ids: found, logits } = await greedy(decoder(), embeds, fresh + 1, { mask }, embed);
     const [batch = 0, , vocabulary = 0] = outputs.logits.shape;
     outputs.greedy_new_ids = firstColumns(found, fresh);
     outputs.first_decode_logits = tensor('float32', [batch, vocabulary], logits[0]!.data);

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { reference } from '../../src/backends/reference.ts';
 import { VersusError } from '../../src/core/errors.ts';
-import { float32, type Tensors } from '../../src/core/tensor.ts';
+import { float32, type Tensor, type Tensors, tensor, toNumbers } from '../../src/core/tensor.ts';
 import { verifyFolder } from '../../src/verify/index.ts';
 import { readSafetensors, writeSafetensors } from '../../src/weights/index.ts';
 
@@ -119,5 +119,81 @@ describe('verifying a folder that is not right', () => {
       delete t['input.pixel_values'];
     });
     expect((await failure()).message).toMatch(/input\.pixel_values/);
+  });
+
+  it('a folder without a recording: says what to record', async () => {
+    take('hf-vit');
+    rmSync(join(dir, 'io.safetensors'));
+    expect(await failure()).toMatchObject({ kind: 'usage', next: expect.stringContaining('output.*') });
+  });
+
+  it('an output without elements shows nothing', async () => {
+    take('hf-vit');
+    await rewrite('io.safetensors', (t) => {
+      t['output.logits'] = float32([0, 10], []);
+    });
+    expect((await failure()).message).toMatch(/output\.logits has no elements/);
+  });
+});
+
+describe('verifying recordings of other kinds', () => {
+  let dir: string;
+  beforeEach(() => {
+    dir = mkdtempSync(join(tmpdir(), 'versus-recorded-'));
+  });
+  afterEach(() => rmSync(dir, { recursive: true, force: true }));
+
+  /** The verdict on a fixture whose recording was changed. */
+  const verdict = async (fixture: string, change: (tensors: Tensors) => void) => {
+    cpSync(join(FIXTURES, fixture), dir, { recursive: true });
+    const tensors = await readSafetensors(join(dir, 'io.safetensors'));
+    change(tensors);
+    await writeSafetensors(join(dir, 'io.safetensors'), tensors);
+    const options = { cacheDir: join(dir, 'cache'), maxBytes: 1e9 };
+    return Object.fromEntries(
+      (await verifyFolder(dir, reference, options)).outputs.map((o) => [o.name, o.agrees]),
+    );
+  };
+  const keep = (tensors: Tensors, names: RegExp) => {
+    for (const name of Object.keys(tensors)) if (!names.test(name)) delete tensors[name];
+  };
+
+  it('takes images in other widths of number', async () => {
+    const outputs = await verdict('hf-vit', (t) => {
+      const image = t['input.pixel_values']!;
+      t['input.pixel_values'] = tensor('float64', image.shape, Float64Array.from(toNumbers(image)));
+    });
+    expect(outputs).toEqual({ last_hidden_state: true, logits: true });
+  });
+
+  it('looks only at what the mask shows', async () => {
+    const shift = (at: 0 | 1) => (t: Tensors) => {
+      keep(t, /padded_/);
+      const logits = t['output.padded_logits']!;
+      const width = logits.shape[2]!;
+      Array.from(t['input.padded_attention_mask']!.data, Number).forEach((m, place) => {
+        if (m === at) (logits.data as Float32Array)[place * width]! += 1;
+      });
+    };
+    expect(await verdict('hf-qwen2', shift(0))).toEqual({ padded_logits: true });
+    expect(await verdict('hf-qwen2', shift(1))).toEqual({ padded_logits: false });
+  });
+
+  it('finds where the prompt was split by the decoded part alone', async () => {
+    const outputs = await verdict('hf-qwen2', (t) => keep(t, /^input\.input_ids|decode_logits/));
+    expect(outputs).toEqual({ decode_logits: true });
+  });
+
+  it('left padding and a mask give the same tokens as the prompt alone', async () => {
+    const outputs = await verdict('hf-qwen2', (t) => {
+      keep(t, /^input\.input_ids|greedy_ids/);
+      const pad = (ids: Tensor, id: bigint) =>
+        tensor('int64', [1, ids.shape[1]! + 2], BigInt64Array.of(id, id, ...(ids.data as BigInt64Array)));
+      const ones = new BigInt64Array(t['input.input_ids']!.data.length).fill(1n);
+      t['input.attention_mask'] = pad(tensor('int64', [1, ones.length], ones), 0n);
+      t['input.input_ids'] = pad(t['input.input_ids']!, 7n);
+      t['output.greedy_ids'] = pad(t['output.greedy_ids']!, 7n);
+    });
+    expect(outputs).toEqual({ greedy_ids: true });
   });
 });
