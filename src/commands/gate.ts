@@ -86,6 +86,17 @@ async function measureAgain(
     out: join(run.dir, 'remeasured'),
     quiet: options.quiet,
   });
+  if (outcome.outcome !== 'complete') {
+    // Without it nothing is confirmed, and an interrupted gate must not read as passed.
+    throw new VersusError(
+      'infrastructure',
+      `the second measurement was ${outcome.outcome}: there is no verdict`,
+      {
+        where: outcome.recordsPath,
+        next: outcome.reason ?? 'run the gate again',
+      },
+    );
+  }
   return confirm(result, (await readRun(outcome.recordsPath)).rows);
 }
 

@@ -1,0 +1,165 @@
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { XMLValidator } from 'fast-xml-parser';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { type Ran, versus, workspace } from './versus.ts';
+
+interface GateJson {
+  exit_code: number;
+  rows: { metric: string; verdict: string; reason: string }[];
+  files: string[];
+}
+type BaselineJson = { environment: { fingerprint: string }; rows: Record<string, unknown>[] };
+
+const place = workspace();
+const path = (file: string): string => join(place.dir, file);
+const BASELINE = 'reports/baselines/main.json';
+
+/** Six rounds of one cell, whose backend sleeps so long in every repetition. */
+async function measured(sleepMs: number, ...more: string[]): Promise<string> {
+  const args = ['run', '--profile', 'six', '--backend', 'plugin', '--model', 'narrow', '--quiet', '--json'];
+  const ran = await versus(place.dir, [...args, ...more], sleeping(sleepMs));
+  expect(ran.code, ran.stderr).toBe(0);
+  return (JSON.parse(ran.stdout) as { run_id: string }).run_id;
+}
+const sleeping = (ms: number, env: Record<string, string> = {}) => ({
+  env: { VERSUS_TEST_SLEEP_MS: String(ms), ...env },
+});
+const verdictOf = (ran: Ran, metric: string): string | undefined =>
+  (JSON.parse(ran.stdout) as GateJson).rows.find((row) => row.metric === metric)?.verdict;
+
+/** Exit codes of command lines that measure nothing, at once. */
+const codesOf = async (...lines: string[][]): Promise<(number | null)[]> =>
+  (await Promise.all(lines.map((line) => versus(place.dir, line)))).map((ran) => ran.code);
+
+/** A baseline like the saved one but for `edit`. */
+function edited(name: string, edit: (baseline: BaselineJson) => void): string {
+  const baseline = JSON.parse(readFileSync(path(BASELINE), 'utf8')) as BaselineJson;
+  edit(baseline);
+  writeFileSync(path(name), JSON.stringify(baseline));
+  return name;
+}
+
+describe('versus gate', () => {
+  let slow: string;
+  beforeAll(async () => {
+    const before = await versus(place.dir, ['gate']);
+    expect(before.code, 'without a baseline').toBe(2);
+    expect(before.stderr).toContain('versus baseline save');
+    await measured(40);
+    expect((await versus(place.dir, ['baseline', 'save'])).code).toBe(0);
+    expect(existsSync(path(BASELINE))).toBe(true);
+  }, 60_000);
+  afterAll(() => place.remove());
+
+  it('passes the same code measured again', async () => {
+    await measured(40);
+    const ran = await versus(place.dir, ['gate', '--strict', '--json'], sleeping(40));
+    expect(ran.code, ran.stdout).toBe(0);
+    expect(verdictOf(ran, 'latency')).toBe('ok');
+  }, 30_000);
+
+  it('fails what is slower, twice, and says so where CI looks', async () => {
+    slow = await measured(80);
+    const summary = path('summary.md');
+    writeFileSync(summary, 'kept\n');
+    const options = sleeping(80, { GITHUB_STEP_SUMMARY: summary });
+    const ran = await versus(place.dir, ['gate', '--quiet', '--json'], options);
+    expect(ran.code, ran.stdout).toBe(1);
+    const json = JSON.parse(ran.stdout) as GateJson;
+    expect(json.exit_code).toBe(1);
+    const latency = json.rows.find((row) => row.metric === 'latency');
+    expect(latency).toMatchObject({ verdict: 'regression', reason: expect.stringContaining('confirmed by') });
+    const xml = readFileSync(json.files.find((file) => file.endsWith('gate-junit.xml'))!, 'utf8');
+    expect(XMLValidator.validate(xml)).toBe(true);
+    expect(xml).toContain('<failure');
+    expect(readFileSync(summary, 'utf8')).toMatch(/^kept\n.*regression/s);
+    const gab = json.files.find((file) => file.endsWith('benchmark-smaller-is-better.json'))!;
+    const entries = JSON.parse(readFileSync(gab, 'utf8')) as Record<string, unknown>[];
+    expect(entries).toContainEqual(
+      expect.objectContaining({
+        name: expect.stringMatching(/ latency$/),
+        unit: 'ms',
+        value: expect.any(Number),
+      }),
+    );
+  }, 30_000);
+
+  it('does not fail a slowdown that is gone when it is measured again', async () => {
+    const ran = await versus(place.dir, ['gate', '--run', slow, '--quiet', '--json'], sleeping(40));
+    expect(ran.code, ran.stdout).toBe(0);
+    expect(verdictOf(ran, 'latency')).toBe('ok');
+  }, 30_000);
+
+  it('is inconclusive without the second measurement', async () => {
+    const once = ['gate', '--run', slow, '--no-remeasure'];
+    expect(await codesOf(once, [...once, '--strict'])).toEqual([0, 4]);
+  });
+
+  it('fails, and does not pass, when the second measurement is stopped', async () => {
+    let stopped = false;
+    const ran = await versus(place.dir, ['gate', '--run', slow], {
+      ...sleeping(80),
+      during: ({ pid, stderr }) => {
+        if (stopped || !stderr().includes('speed round 1')) return;
+        stopped = true;
+        process.kill(pid, 'SIGINT');
+      },
+    });
+    expect(stopped).toBe(true);
+    expect(ran.code).toBe(3);
+  }, 30_000);
+
+  it.each([
+    [
+      'another machine',
+      (b: BaselineJson) => {
+        b.environment.fingerprint = 'another';
+      },
+      [0, 4],
+    ],
+    [
+      'an exact metric that changed',
+      (b: BaselineJson) => {
+        const macs = b.rows.find((row) => row.metric === 'macs')!;
+        Object.assign(macs, { value: Number(macs.value) - 1, values: [Number(macs.value) - 1] });
+      },
+      [1, 1],
+    ],
+    [
+      'a cell that is missing now',
+      (b: BaselineJson) => {
+        b.rows.push(
+          ...b.rows.map((row) => ({ ...row, case_id: String(row.case_id).replace('narrow', 'gone') })),
+        );
+      },
+      [3, 3],
+    ],
+    [
+      'fewer rounds',
+      (b: BaselineJson) => {
+        for (const row of b.rows) {
+          const values = row.values as number[];
+          if (row.assume !== 'exact') row.values = values.slice(0, 3);
+        }
+      },
+      [0, 4],
+    ],
+  ] as const)('holds a run against %s', async (_, edit, expected) => {
+    const args = ['gate', '--run', slow, '--no-remeasure', '--baseline', edited('edited.json', edit)];
+    expect(await codesOf(args, [...args, '--strict'])).toEqual(expected);
+  });
+
+  it('refuses a baseline file that is none', async () => {
+    const texts = ['', 'not json', '[]', '{"kind":"versus-baseline","version":99}'];
+    const ran = texts.map((text, i) => {
+      writeFileSync(path(`broken-${i}.json`), text);
+      return versus(place.dir, ['gate', '--baseline', `broken-${i}.json`]);
+    });
+    for (const { code, stderr } of await Promise.all(ran)) {
+      expect(code).toBe(2);
+      expect(stderr).toMatch(/broken-\d\.json/);
+      expect(stderr).not.toMatch(/\n\s+at \S+ \(/);
+    }
+  });
+});
