@@ -12,18 +12,30 @@ interface Measuring {
   readonly quiet?: boolean | undefined;
 }
 
-/** Measures, drawing progress; the first Ctrl-C stops in good order, the second at once. */
+/**
+ * Measures, drawing progress. The first Ctrl-C stops in good order, the second kills the running case; both leave time for the
+ * report, also when they come in quick succession. Only a third one ends the process.
+ */
 export async function measureRun(loaded: LoadedConfig, options: Measuring): Promise<RunOutcome> {
   const soft = new AbortController();
   const hard = new AbortController();
   const stop = (): void => {
-    if (soft.signal.aborted) hard.abort();
-    else {
+    if (hard.signal.aborted) {
+      release();
+      process.kill(process.pid, 'SIGINT');
+    } else if (soft.signal.aborted) {
+      say('killing the running case; press Ctrl-C again to leave without a report');
+      hard.abort();
+    } else {
       say(
         '\nstopping: what was measured is kept and reported; press Ctrl-C again to kill the running case at once',
       );
       soft.abort();
     }
+  };
+  const release = (): void => {
+    process.off('SIGINT', stop);
+    process.off('SIGTERM', stop);
   };
   process.on('SIGINT', stop);
   process.on('SIGTERM', stop);
@@ -41,7 +53,6 @@ export async function measureRun(loaded: LoadedConfig, options: Measuring): Prom
       onEvent: options.quiet ? undefined : progressPrinter(),
     });
   } finally {
-    process.off('SIGINT', stop);
-    process.off('SIGTERM', stop);
+    if (!soft.signal.aborted) release();
   }
 }

@@ -1,7 +1,8 @@
 import { randomUUID } from 'node:crypto';
-import { mkdir, rename, writeFile } from 'node:fs/promises';
+import { mkdir, rename, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { Config } from '../core/config.ts';
+import { reasonOf, VersusError } from '../core/errors.ts';
 import { unknownName } from '../core/names.ts';
 import type { Reporter, ReportFile } from '../core/report.ts';
 import { runReporters } from '../gate/reporters.ts';
@@ -41,15 +42,24 @@ export async function renderRun(run: ReadRun, reporters: readonly Reporter[]): P
   return files;
 }
 
-/** Adds files to a folder that holds others too (a run's own); each appears whole or not at all. */
+/** Adds files to a folder that holds others too (a run's own); each appears whole or not at all. @throws VersusError `infrastructure`. */
 export async function addFiles(dir: string, files: readonly ReportFile[]): Promise<string[]> {
   const written: string[] = [];
   for (const { file, body } of files) {
     const path = join(dir, file);
-    await mkdir(dirname(path), { recursive: true });
     const fresh = `${path}.${randomUUID().slice(0, 8)}.tmp`;
-    await writeFile(fresh, body);
-    await rename(fresh, path);
+    try {
+      await mkdir(dirname(path), { recursive: true });
+      await writeFile(fresh, body);
+      await rename(fresh, path);
+    } catch (error) {
+      await rm(fresh, { force: true }).catch(() => undefined);
+      throw new VersusError('infrastructure', `a file could not be written: ${reasonOf(error)}`, {
+        where: path,
+        next: 'free space or make the folder writable, then run it again; the records are untouched',
+        cause: error,
+      });
+    }
     written.push(path);
   }
   return written;

@@ -1,14 +1,15 @@
 import { relative } from 'node:path';
 import pc from 'picocolors';
 import type { Config } from '../core/config.ts';
-import { VersusError } from '../core/errors.ts';
+import { reasonOf, VersusError } from '../core/errors.ts';
 import { requireNames } from '../core/names.ts';
 import type { CellInfo, Comparison } from '../core/report.ts';
+import type { RunOutcome } from '../run/execute.ts';
 import type { PlanFilter } from '../run/filter.ts';
 import { matcher } from '../run/filter.ts';
 import { readRecords } from '../run/read-records.ts';
 import { compareArms } from '../stats/compare.ts';
-import { type CommonOptions, contextOf, print, printJson, reportsDir } from './context.ts';
+import { type CommonOptions, contextOf, print, printJson, reportsDir, say } from './context.ts';
 import { measureRun } from './measure.ts';
 import { wholeNumber } from './numbers.ts';
 import { chooseReporters, publish } from './render.ts';
@@ -36,13 +37,15 @@ export async function runCommand(suites: readonly string[], options: RunOptions)
   const filter = filterOf(loaded.config, profile, suites, options);
   const outcome = await measureRun(loaded, { filter, out, resume: options.resume, quiet: options.quiet });
   const run = await readRun(outcome.recordsPath);
-  const reports = await publish(out, run, chooseReporters(loaded.config, undefined));
+  const { reports, exitCode } = await reported(outcome, () =>
+    publish(out, run, chooseReporters(loaded.config, undefined)),
+  );
   if (options.json) {
     printJson({
       run_id: outcome.runId,
       outcome: outcome.outcome,
       reason: outcome.reason,
-      exit_code: outcome.exitCode,
+      exit_code: exitCode,
       dir: outcome.dir,
       records: outcome.recordsPath,
       reports,
@@ -52,7 +55,20 @@ export async function runCommand(suites: readonly string[], options: RunOptions)
   } else {
     tell(run, reports);
   }
-  return outcome.exitCode;
+  return exitCode;
+}
+
+/** A report that cannot be written costs the exit code; what was measured is there, and is still told. */
+async function reported(
+  { exitCode }: RunOutcome,
+  write: () => Promise<string[]>,
+): Promise<{ reports: string[]; exitCode: number }> {
+  try {
+    return { reports: await write(), exitCode };
+  } catch (error) {
+    say(error instanceof VersusError ? error.describe() : `the report could not be made: ${reasonOf(error)}`);
+    return { reports: [], exitCode: 3 };
+  }
 }
 
 /**

@@ -89,6 +89,20 @@ describe('versus run, with a plugin of each kind', () => {
     expect(readFileSync(join(place.dir, 'again/results.csv'), 'utf8')).toBe(before);
   });
 
+  it('tells what was measured when the report cannot be written', async () => {
+    const reporter = join(place.dir, 'reporter.ts');
+    const text = readFileSync(reporter, 'utf8');
+    writeFileSync(reporter, text.replace("'lines.txt'", "'results.csv/lines.txt'"));
+    const args = ['run', '--profile', 'smoke', '--backend', 'plugin', '--model', 'narrow', '--json'];
+    const ran = await versus(place.dir, args);
+    writeFileSync(reporter, text);
+    expect(ran.code).toBe(3);
+    const told = JSON.parse(ran.stdout) as RunJson;
+    expect(told).toMatchObject({ outcome: 'complete', exit_code: 3, reports: [], counts: { ok: 1 } });
+    expect(ran.stderr).toContain('could not be written');
+    expect(linesOf(told.records).at(-1)).toMatchObject({ type: 'end' });
+  }, 60_000);
+
   it('leaves a cut-off last line out, says so, and loses nothing else', async () => {
     const copy = join(place.dir, 'cut.jsonl');
     writeFileSync(copy, readFileSync(json.records, 'utf8').replace(/\n[^\n]*"type":"end"[^\n]*\n$/, '\n'));
@@ -126,23 +140,33 @@ describe('versus run, stopped', () => {
   const place = workspace();
   afterAll(() => place.remove());
 
-  it('keeps the records and writes the report on Ctrl-C', async () => {
-    let stopped = false;
-    const ran = await versus(place.dir, ['run', '--profile', 'six', '--backend', 'plugin', '--json'], {
-      during: ({ pid, stderr }) => {
-        if (stopped || !stderr().includes('speed round 2')) return;
-        stopped = true;
-        process.kill(pid, 'SIGINT');
-      },
-    });
-    const json = JSON.parse(ran.stdout) as RunJson;
-    expect(ran.code).toBe(3);
-    expect(json.outcome).toBe('interrupted');
-    const lines = linesOf(json.records);
-    expect(lines.at(-1)).toMatchObject({ type: 'end', outcome: 'interrupted' });
-    expect(
-      lines.filter((line) => line.pass === 'speed' && line.status === 'ok').length,
-    ).toBeGreaterThanOrEqual(2);
-    expect(existsSync(join(place.dir, 'reports/latest/report.html'))).toBe(true);
-  }, 60_000);
+  it.each([
+    ['Ctrl-C', ['SIGINT']],
+    ['an impatient second one', ['SIGINT', 'SIGINT']],
+    ['SIGTERM', ['SIGTERM']],
+  ] as const)(
+    'keeps the records and writes the report on %s',
+    async (_, signals) => {
+      let stopped = false;
+      const ran = await versus(place.dir, ['run', '--profile', 'six', '--backend', 'plugin', '--json'], {
+        during: ({ pid, stderr }) => {
+          if (stopped || !stderr().includes('speed round 2')) return;
+          stopped = true;
+          signals.forEach((signal, i) => {
+            setTimeout(() => process.kill(pid, signal), 50 * i);
+          });
+        },
+      });
+      const json = JSON.parse(ran.stdout) as RunJson;
+      expect(ran.code).toBe(3);
+      expect(json.outcome).toBe('interrupted');
+      const lines = linesOf(json.records);
+      expect(lines.at(-1)).toMatchObject({ type: 'end', outcome: 'interrupted' });
+      expect(
+        lines.filter((line) => line.pass === 'speed' && line.status === 'ok').length,
+      ).toBeGreaterThanOrEqual(2);
+      expect(existsSync(join(place.dir, 'reports/latest/report.html'))).toBe(true);
+    },
+    60_000,
+  );
 });
