@@ -52,6 +52,11 @@ export async function main(argv: readonly string[]): Promise<void> {
     code = value;
   });
   neverExit(root);
+  process.once('beforeExit', () => {
+    process.stderr.write('versus: nothing is left to wait for, but the work is not done\n');
+    process.stderr.write('  next: look for an `await` in the config or a plugin that never ends\n');
+    process.exit(EXIT.usage);
+  });
   try {
     await root.parseAsync([...argv]);
   } catch (error) {

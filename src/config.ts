@@ -94,7 +94,7 @@ function placeInStack(error: unknown): string | null {
   if (!(error instanceof Error) || !error.stack) return null;
   for (const line of error.stack.split('\n')) {
     const match = /((?:file:\/\/)?\/[^\s()]+?|[A-Z]:\\[^()]+?):(\d+)(?::(\d+))?\)?$/.exec(line.trim());
-    if (!match || line.includes('node_modules') || line.includes('node:')) continue;
+    if (!match || /node_modules|node:|loader-hooks/.test(line)) continue;
     const file = match[1]!.startsWith('file:') ? fileURLToPath(match[1]!) : match[1]!;
     if (resolve(file) === fileURLToPath(import.meta.url)) continue;
     return [file, match[2], match[3]].filter(Boolean).join(':');

@@ -54,7 +54,8 @@ const profile = z.strictObject({
   minTimeMs: z.number().min(0),
   minRepetitions: count,
   warmupRepetitions: z.number().int().min(0).max(100_000),
-  timeoutMs: positive,
+  // Timers hold 31 bits: a longer one would fire at once.
+  timeoutMs: positive.max(2 ** 31 - 1),
   suites: z.array(z.string()).optional(),
 });
 

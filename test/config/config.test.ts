@@ -92,6 +92,11 @@ describe('loadConfig', () => {
       "{ suites: [suite], backends: [backend], profiles: { p: { tier: 'smoke', rounds: 1, memoryRounds: 0, minTimeMs: 0, minRepetitions: 1, warmupRepetitions: 0, timeoutMs: 1, suites: ['x'] } } }",
       "names the suite 'x'",
     ],
+    [
+      'a time limit that no timer can hold',
+      "{ suites: [suite], backends: [backend], profiles: { p: { tier: 'smoke', rounds: 1, memoryRounds: 0, minTimeMs: 0, minRepetitions: 1, warmupRepetitions: 0, timeoutMs: 1e12 } } }",
+      'profiles.p.timeoutMs',
+    ],
   ])('refuses %s', async (_, text, message) => {
     expect((await failure(`${GOOD}export default ${text};`)).message).toContain(message);
   });
