@@ -1,5 +1,7 @@
+import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
-import { findConfig, type LoadedConfig, loadConfig } from '../config.ts';
+import { fileURLToPath } from 'node:url';
+import { CONFIG_NAMES, findConfig, type LoadedConfig, loadConfig } from '../config.ts';
 
 export interface CommonOptions {
   readonly config?: string;
@@ -9,6 +11,13 @@ export interface CommonOptions {
 /** The config that the command line points at. */
 export function contextOf(options: CommonOptions): Promise<LoadedConfig> {
   return loadConfig(findConfig(process.cwd(), options.config));
+}
+
+/** The same for commands that only look: where the folder has no config, the one that this package came with serves. */
+export function lookingContextOf(options: CommonOptions): Promise<LoadedConfig> {
+  const here = CONFIG_NAMES.some((name) => existsSync(resolve(name)));
+  if (here || options.config !== undefined) return contextOf(options);
+  return loadConfig(fileURLToPath(new URL('../../bench.config.ts', import.meta.url)));
 }
 
 /** Folder of the reports: `--out` from the working folder, else the config's. */

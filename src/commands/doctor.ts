@@ -5,14 +5,14 @@ import type { Availability } from '../core/backend.ts';
 import { readEnvironment } from '../run/environment.ts';
 import { probeBackends } from '../run/probe.ts';
 import { cacheStatus } from '../weights/index.ts';
-import { type CommonOptions, cacheDir, contextOf, print, printJson } from './context.ts';
+import { type CommonOptions, cacheDir, lookingContextOf, print, printJson } from './context.ts';
 
 /**
  * `versus doctor [--json]`: `{ environment, backends: [{ name, available, version, device | reason, fix }], cache, disk_free_bytes, ok }`.
  * Exit code 0 when the parity reference can run (then every suite can be measured on it), else 3.
  */
 export async function doctorCommand(options: CommonOptions): Promise<number> {
-  const loaded = await contextOf(options);
+  const loaded = await lookingContextOf(options);
   const environment = await readEnvironment();
   const names = loaded.config.backends.map((backend) => backend.name);
   const backends: ({ name: string } & Availability)[] = [];

@@ -5,7 +5,7 @@ import { PRECISIONS, type Precision } from '../core/backend.ts';
 import { VersusError } from '../core/errors.ts';
 import { requireNames } from '../core/names.ts';
 import { prepareArtifacts } from '../weights/index.ts';
-import { type CommonOptions, cacheDir, contextOf, print, printJson } from './context.ts';
+import { type CommonOptions, cacheDir, lookingContextOf, print, printJson } from './context.ts';
 import { findModel } from './select.ts';
 
 interface ExportOptions extends CommonOptions {
@@ -15,7 +15,7 @@ interface ExportOptions extends CommonOptions {
 
 /** `versus export MODEL --out DIR`: one .onnx per graph and weights.safetensors, which they share as external data. */
 export async function exportCommand(name: string, options: ExportOptions): Promise<number> {
-  const loaded = await contextOf(options);
+  const loaded = await lookingContextOf(options);
   requireNames('precision', [options.precision], PRECISIONS);
   const out = resolve(options.out);
   if (existsSync(out) && readdirSync(out).length > 0) {

@@ -1,7 +1,7 @@
 import { VersusError } from '../core/errors.ts';
 import type { Graph, ValueInfo } from '../core/graph.ts';
 import { graphCost } from '../graph/cost.ts';
-import { type CommonOptions, contextOf, print, printJson } from './context.ts';
+import { type CommonOptions, lookingContextOf, print, printJson } from './context.ts';
 import { wholeNumber } from './numbers.ts';
 import { findModel } from './select.ts';
 
@@ -16,7 +16,7 @@ interface InspectOptions extends CommonOptions {
  * the symbolic dimensions (1 where nothing was said), null where one graph's cannot be known.
  */
 export async function inspectCommand(name: string, options: InspectOptions): Promise<number> {
-  const { config } = await contextOf(options);
+  const { config } = await lookingContextOf(options);
   const model = await findModel(config, name);
   const graphs = await model.build(model.config as never);
   const dims = {

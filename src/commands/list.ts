@@ -1,7 +1,7 @@
 import type { LoadedConfig } from '../config.ts';
 import type { ModelDef } from '../core/model.ts';
 import { unknownName } from '../core/names.ts';
-import { type CommonOptions, contextOf, print, printJson } from './context.ts';
+import { type CommonOptions, lookingContextOf, print, printJson } from './context.ts';
 import { allModels } from './select.ts';
 
 const KINDS = ['suites', 'models', 'backends', 'datasets', 'profiles'] as const;
@@ -10,7 +10,7 @@ type Kind = (typeof KINDS)[number];
 /** `versus list [what] [--json]`: one array of records per kind. Nothing is probed or built: `doctor` and `inspect` do that. */
 export async function listCommand(what: string | undefined, options: CommonOptions): Promise<number> {
   if (what !== undefined && !KINDS.includes(what as Kind)) throw unknownName('list', what, KINDS);
-  const loaded = await contextOf(options);
+  const loaded = await lookingContextOf(options);
   const kinds = what === undefined ? KINDS : [what as Kind];
   const entries = kinds.map((kind) => [kind, listing(kind, loaded)] as const);
   if (options.json) {

@@ -4,7 +4,7 @@ import { markdownTable } from 'markdown-table';
 import pc from 'picocolors';
 import { VersusError } from '../core/errors.ts';
 import { verifyFolder } from '../verify/index.ts';
-import { type CommonOptions, cacheDir, contextOf, print, printJson } from './context.ts';
+import { type CommonOptions, cacheDir, lookingContextOf, print, printJson } from './context.ts';
 import { findBackend } from './select.ts';
 
 interface VerifyOptions extends CommonOptions {
@@ -26,7 +26,7 @@ export async function verifyCommand(dir: string, options: VerifyOptions): Promis
       next: 'name a folder with io.safetensors, and config.json + weights.safetensors or model.onnx',
     });
   }
-  const loaded = await contextOf(options);
+  const loaded = await lookingContextOf(options);
   const backend = findBackend(loaded.config, options.backend);
   const availability = await backend.probe();
   if (!availability.available) {

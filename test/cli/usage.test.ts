@@ -1,4 +1,5 @@
-import { writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import { versus, workspace } from './versus.ts';
@@ -57,6 +58,17 @@ describe('the command line', () => {
     const resnet = JSON.parse(ran.stdout) as Record<string, unknown>;
     expect(resnet).toMatchObject({ name: 'resnet-50', parameters: 25557032, macs: expect.any(Number) });
     expect(Object.keys(resnet.graphs as object)).toEqual(['model']);
+  });
+
+  it('looks at models without a config in the folder, but measures nothing there', async () => {
+    const elsewhere = mkdtempSync(join(tmpdir(), 'versus-bare-'));
+    const ran = await versus(elsewhere, ['inspect', 'vit-tiny', '--json']);
+    const measured = await versus(elsewhere, ['run']);
+    rmSync(elsewhere, { recursive: true });
+    expect(ran.code).toBe(0);
+    expect(JSON.parse(ran.stdout)).toMatchObject({ name: 'vit-tiny' });
+    expect(measured.code).toBe(2);
+    expect(measured.stderr).toContain('no bench.config.ts');
   });
 
   it('doctor names every backend and whether it can run', async () => {
