@@ -16,7 +16,7 @@ export interface LoadedConfig {
   readonly dir: string;
 }
 
-const CONFIG_NAMES = ['bench.config.ts', 'bench.config.mts', 'bench.config.js', 'bench.config.mjs'];
+export const CONFIG_NAMES = ['bench.config.ts', 'bench.config.mts', 'bench.config.js', 'bench.config.mjs'];
 
 /** The config file in a folder, or the one that was named. @throws VersusError `usage` when there is none. */
 export function findConfig(cwd: string, named?: string): string {
