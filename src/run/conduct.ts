@@ -177,8 +177,14 @@ class Conductor {
     if (known?.status === 'ok') await this.#case(of);
     else {
       const reason = `no reference to compare with: ${known?.status ?? 'not computed'} on ${reference.backend}${known?.reason ? `, ${known.reason}` : ''}`;
-      this.#keep(recordOfUnstarted(runId, of, { status: 'invalid', reason }, probes.get(of.backend)));
-      this.#finish(stepOf(of), 'invalid', reason, 0);
+      // What the reference backend lacks, its own cell lacks too; another backend might have it, but nothing could prove that.
+      const lacking =
+        known?.status === 'unsupported' && known.reason !== null && of.backend === reference.backend;
+      const verdict = lacking
+        ? ({ status: 'unsupported', reason: known.reason } as const)
+        : ({ status: 'invalid', reason } as const);
+      this.#keep(recordOfUnstarted(runId, of, verdict, probes.get(of.backend)));
+      this.#finish(stepOf(of), verdict.status, verdict.reason, 0);
     }
     const status = outcomes.get(keyOf(of))?.status;
     if (status !== 'ok') this.#progress.drop(this.#timed([of]).map(stepOf));

@@ -112,6 +112,14 @@ describe('a whole run', () => {
     expect(check?.reason).toBe('no reference to compare with: failed on throws, something is not right');
   });
 
+  it('says unsupported where the reference backend itself lacks an operator', async () => {
+    const lacking = { ...config, parity: { ...config.parity, reference: 'lacks' } };
+    const outcome = await run({ backends: ['lacks'] }, { config: lacking });
+    expect(outcome).toMatchObject({ exitCode: 3, counts: { unsupported: 1 } });
+    const check = cases(await recordsIn(outcome.recordsPath)).find((c) => c.pass === 'check');
+    expect(check?.reason).toBe('operator Gemm is not supported (node gemm_0)');
+  });
+
   it('refuses unknown names before it makes a folder', async () => {
     const before = fs.readdirSync(path.join(bench.dir, 'runs')).length;
     await expect(run({ suites: ['pear'] })).rejects.toMatchObject({ kind: 'usage', next: /pair/ });
