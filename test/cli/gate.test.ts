@@ -46,24 +46,24 @@ describe('versus gate', () => {
     const before = await versus(place.dir, ['gate']);
     expect(before.code, 'without a baseline').toBe(2);
     expect(before.stderr).toContain('versus baseline save');
-    await measured(40);
+    await measured(15);
     expect((await versus(place.dir, ['baseline', 'save'])).code).toBe(0);
     expect(existsSync(path(BASELINE))).toBe(true);
   }, 60_000);
   afterAll(() => place.remove());
 
   it('passes the same code measured again', async () => {
-    await measured(40);
-    const ran = await versus(place.dir, ['gate', '--strict', '--json'], sleeping(40));
+    await measured(15);
+    const ran = await versus(place.dir, ['gate', '--strict', '--json'], sleeping(15));
     expect(ran.code, ran.stdout).toBe(0);
     expect(verdictOf(ran, 'latency')).toBe('ok');
   }, 30_000);
 
   it('fails what is slower, twice, and says so where CI looks', async () => {
-    slow = await measured(80);
+    slow = await measured(45);
     const summary = path('summary.md');
     writeFileSync(summary, 'kept\n');
-    const options = sleeping(80, { GITHUB_STEP_SUMMARY: summary });
+    const options = sleeping(45, { GITHUB_STEP_SUMMARY: summary });
     const ran = await versus(place.dir, ['gate', '--quiet', '--json'], options);
     expect(ran.code, ran.stdout).toBe(1);
     const json = JSON.parse(ran.stdout) as GateJson;
@@ -86,7 +86,7 @@ describe('versus gate', () => {
   }, 30_000);
 
   it('does not fail a slowdown that is gone when it is measured again', async () => {
-    const ran = await versus(place.dir, ['gate', '--run', slow, '--quiet', '--json'], sleeping(40));
+    const ran = await versus(place.dir, ['gate', '--run', slow, '--quiet', '--json'], sleeping(15));
     expect(ran.code, ran.stdout).toBe(0);
     expect(verdictOf(ran, 'latency')).toBe('ok');
   }, 30_000);
@@ -99,7 +99,7 @@ describe('versus gate', () => {
   it('fails, and does not pass, when the second measurement is stopped', async () => {
     let stopped = false;
     const ran = await versus(place.dir, ['gate', '--run', slow], {
-      ...sleeping(80),
+      ...sleeping(45),
       during: ({ pid, stderr }) => {
         if (stopped || !stderr().includes('speed round 1')) return;
         stopped = true;
