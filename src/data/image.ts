@@ -1,6 +1,5 @@
 import type { FileHandle } from 'node:fs/promises';
 import { open } from 'node:fs/promises';
-import sharp from 'sharp';
 import { reasonOf, VersusError } from '../core/errors.ts';
 import type { Pixels } from './resample.ts';
 
@@ -52,6 +51,8 @@ export async function decodeImage(source: string | Uint8Array, label?: string): 
   const where = label ?? (typeof source === 'string' ? source : 'image');
   const bytes = typeof source === 'string' ? await readBounded(source) : source;
   try {
+    // Loaded on first use: most cases decode nothing, and every process waits for what it imports.
+    const { default: sharp } = await import('sharp');
     const image = sharp(bytes, {
       failOn: 'truncated',
       limitInputPixels: MAX_PIXELS,

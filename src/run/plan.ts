@@ -30,7 +30,7 @@ export interface Plan {
 /**
  * Suites × workloads × batches × arms × backends × precisions, as far as profile and filter go.
  * Batches without a tier belong to every tier; arms without one to `default`.
- * A software adapter is asked for correctness alone, at the smallest batch, unless the user named it.
+ * A software adapter is asked for correctness alone: only what is in the suite's lowest tier, unless the user named it.
  * A backend that is unavailable or an oracle, or a precision that a backend lacks here, is planned only where the user named it.
  * @throws VersusError `usage` for unknown names, colliding cells and a filter that leaves nothing.
  */
@@ -100,9 +100,8 @@ function* cellsOf(
   const wantedModel = filter.models?.length ? matcher(filter.models) : () => true;
   const named = (list: readonly string[] | undefined, name: string) => list?.includes(name) ?? false;
   for (const use of suite.uses) {
-    const batches = use.batches.filter((batch) => within(batch.tier ?? 'smoke', tier));
-    const smallest = Math.min(...batches.map((batch) => batch.size));
-    for (const batch of batches) {
+    for (const batch of use.batches) {
+      if (!within(batch.tier ?? 'smoke', tier)) continue;
       for (const arm of suite.arms) {
         if (!within(arm.tier ?? 'default', tier)) continue;
         if (use.arms && !use.arms.includes(arm.name)) continue;
@@ -112,7 +111,7 @@ function* cellsOf(
           if (filter.backends?.length ? !asked : backend.oracle) continue;
           const probe = probes.get(backend.name);
           const software = probe?.available && probe.device.software;
-          if (software && !asked && batch.size > smallest) continue;
+          if (software && !asked && !isCheapest(suite, arm, batch)) continue;
           for (const precision of suite.precisions ?? (['fp32'] as const)) {
             if (filter.precisions?.length && !filter.precisions.includes(precision)) continue;
             const obstacle = obstacleOf(backend.name, precision, probe);
@@ -124,6 +123,14 @@ function* cellsOf(
       }
     }
   }
+}
+
+/** Whether arm and batch are of the lowest tier that the suite has; without tiers everything is. */
+function isCheapest(suite: Suite, arm: Arm, batch: Use['batches'][number]): boolean {
+  const lowest = (tiers: readonly Tier[]): Tier => TIERS.find((tier) => tiers.includes(tier))!;
+  const arms = lowest(suite.arms.map(({ tier }) => tier ?? 'default'));
+  const batches = lowest(suite.uses.flatMap((use) => use.batches.map(({ tier }) => tier ?? 'smoke')));
+  return (arm.tier ?? 'default') === arms && (batch.tier ?? 'smoke') === batches;
 }
 
 function obstacleOf(backend: string, precision: Precision, probe: Availability | undefined): Blocked | null {

@@ -73,6 +73,19 @@ describe('plan', () => {
     ]);
   });
 
+  it('asks a software adapter only for the lowest tier of a suite, unless it was named', () => {
+    const soft: Availability = { ...CPU, device: { ...CPU.device, kind: 'gpu', software: true } };
+    const probes = new Map([...PROBES, ['gpu', soft] as const]);
+    const onGpu = (filter: Partial<PlanFilter>, suite: Suite = SUITE) =>
+      plan(config([suite]), { profile: 'default', ...filter }, probes)
+        .cells.filter((cell) => cell.backend === 'gpu')
+        .map((cell) => `${cell.arm} b${cell.batch}`);
+    expect(onGpu({})).toEqual(['small b1']);
+    expect(onGpu({ backends: ['gpu'] })).toHaveLength(6);
+    const untiered = { ...SUITE, arms: SUITE.arms.map(({ name, model: of }) => ({ name, model: of })) };
+    expect(onGpu({}, untiered)).toHaveLength(4);
+  });
+
   it('marks software adapters', () => {
     const soft: Availability = { ...CPU, device: { ...CPU.device, kind: 'gpu', software: true } };
     const made = plan(config([SUITE]), { profile: 'smoke' }, new Map([...PROBES, ['gpu', soft]]));
