@@ -14,7 +14,7 @@ import { stripCharts } from './strip.ts';
 /** Charts take most of a report's time (0.1 s each in all formats), and nobody looks at a hundred. */
 const MOST_CHARTS = 24;
 /** Of a run so large that its tables alone take their time. */
-const MOST_CHARTS_OF_LARGE = 6;
+const MOST_CHARTS_OF_LARGE = 4;
 const LARGE = 1000;
 
 export interface ChartSet {
