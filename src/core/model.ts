@@ -19,6 +19,50 @@ export interface ImagePreprocess {
   readonly rescale?: number;
 }
 
+interface Normalise {
+  readonly kernel: 'bilinear' | 'bicubic';
+  readonly mean: readonly [number, number, number];
+  readonly std: readonly [number, number, number];
+}
+
+/**
+ * An image of any size as a grid of square crops beside a view of the whole: Phi-3-vision's HD transform
+ * (`image_processing_phi3_v.py` of the published checkpoint). Makes `global_view` [batch, 3, side, side] and
+ * `crops` [batch, rows, columns, 3, side, side].
+ */
+export interface CropsPreprocess extends Normalise {
+  readonly kind: 'crops';
+  readonly side: number;
+  /** rows × columns is at most this. */
+  readonly maxCrops: number;
+}
+
+/**
+ * An image of any size as a sequence of flattened patches: Qwen2-VL's processor (transformers'
+ * `image_processing_qwen2_vl.py`). Makes `pixel_values` [batch, patches, 3 · temporal · patch²] in merge order and
+ * `patch_positions` int64 [patches, 2], row and column of each patch.
+ */
+export interface PatchesPreprocess extends Normalise {
+  readonly kind: 'patches';
+  readonly patch: number;
+  /** Edge of the square of patches that becomes one token. */
+  readonly merge: number;
+  /** Frames per patch; a still image is repeated. */
+  readonly temporal: number;
+  readonly minPixels: number;
+  readonly maxPixels: number;
+}
+
+/** Parts of a vision-language model that can be trained apart. */
+export const PARTS = ['vision', 'text', 'cross-modal'] as const;
+export type Part = (typeof PARTS)[number];
+
+/**
+ * Which parameters belong to which part: starts of parameter names, cut at dots (`vision_tower`,
+ * `decoder.layers.*.encoder_attn`; `*` stands for one segment, '' for every name). The longest that fits decides.
+ */
+export type Parts = Readonly<Partial<Record<Part, readonly string[]>>>;
+
 /**
  * Where numbers come from. `read` yields a parameter's little-endian bytes in the parameter's own dtype, in order.
  * With `into`, chunks may be views of that buffer, each valid only until the next is asked for; without, the caller may keep them.
@@ -56,8 +100,13 @@ export interface Published {
  * - embed: `vision` (pixel_values → image_embeds) and `text` (input_ids, attention_mask [batch,sequence] → text_embeds), both L2-normalised;
  * - generate, language: `model` (input_ids [batch,sequence], attention_mask [batch,past+sequence], position_ids [batch,sequence],
  *   past_key_values.N.key/value [batch,kv_heads,past,head_dim] → logits, present.N.key/value);
- * - generate, vision-language: `vision` (pixel_values → image_features), `embed` (input_ids → inputs_embeds), `decoder`
- *   (inputs_embeds, attention_mask, position_ids, past_key_values.* → logits, present.*).
+ * - generate, vision-language: `vision` (pixel_values → image_features [batch, tokens, width]), `embed` (input_ids →
+ *   inputs_embeds), `decoder` (inputs_embeds, attention_mask, position_ids, past_key_values.* → logits, present.*);
+ *   with `tiling`, `vision` takes what that makes; with several position axes position_ids is [axes, batch, sequence];
+ * - generate, encoder and decoder: `vision`, `embed`; `encoder` (inputs_embeds [batch, source, width], attention_mask
+ *   [batch, source] → last_hidden_state, present.N.encoder.key/value [batch, heads, source, head_dim]); `decoder`
+ *   (inputs_embeds [batch, sequence, width], encoder_attention_mask [batch, source], position_ids,
+ *   past_key_values.N.encoder.* and past_key_values.N.decoder.* [batch, heads, past, head_dim] → logits, present.N.decoder.*).
  */
 export interface ModelDef<C = unknown> {
   readonly name: string;
@@ -68,6 +117,10 @@ export interface ModelDef<C = unknown> {
   build(config: C): Record<string, Graph> | Promise<Record<string, Graph>>;
   readonly published?: Published;
   readonly preprocess?: ImagePreprocess;
+  /** In place of `preprocess`, for a `vision` graph that takes images of any size. */
+  readonly tiling?: CropsPreprocess | PatchesPreprocess;
+  /** For scopes of training and for people; a model without it is one whole. */
+  readonly parts?: Parts;
   /** Seeded weights unless said otherwise. */
   readonly weights?: WeightSpec;
   /** Sizes for symbolic dimensions where a graph of the user's leaves them open (`batch` is set by the case). */

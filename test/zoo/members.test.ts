@@ -75,7 +75,7 @@ describe('the zoo', () => {
     }
   });
 
-  const inZoo = Object.keys(KNOWN).filter((name) => !name.endsWith('-timm'));
+  const inZoo = Object.keys(KNOWN).filter((name) => findModel(name));
   it.each(inZoo)("%s has the reference checkpoint's tensors", async (name) => {
     const m = model(name);
     const { params } = await paramsOf(m);
@@ -90,7 +90,7 @@ describe('the zoo', () => {
       ...{ num_heads: 16, pre_norm: true, norm_eps: 1e-5 },
     };
     const { params } = await paramsOf(fromCheckpointConfig(config, []).model);
-    expectKnown(params, KNOWN['vit-l-14-336-timm']!);
+    expectKnown(params, KNOWN['vit-l-14-336']!);
   });
 
   it("names torchvision's tensors where asked", async () => {
