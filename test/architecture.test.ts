@@ -17,6 +17,7 @@ const ALLOWED: Record<string, readonly string[]> = {
   weights: ['transform', 'graph', 'core'],
   backends: ['graph', 'core'],
   workloads: ['data', 'graph', 'core'],
+  estimate: ['graph', 'core'],
   report: ['stats', 'core'],
   gate: ['stats', 'core'],
   verify: ['zoo', 'weights', 'graph', 'stats', 'core'],

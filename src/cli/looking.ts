@@ -35,6 +35,35 @@ export function addLooking(root: Command, declare: Declare): void {
     );
 
   root
+    .command('estimate')
+    .description('memory, traffic and the least time of a model on a device, from its graphs: nothing is run')
+    .argument('<model>', 'name in the zoo or the config, or a path to an .onnx file')
+    .option(
+      '--device <name...>',
+      'h200, a100, l4, t4, rtx-4090, or this (measured now); default: all of them',
+      list,
+    )
+    .option('--batch <n>', 'images or sequences at once', '1')
+    .option('--prompt <n>', 'text tokens of the prompt, image tokens not counted')
+    .option('--new-tokens <n>', 'tokens generated per sequence', '64')
+    .option('--resolution <n>', 'images of N or HEIGHTxWIDTH pixels')
+    .option('--dim <name=n...>', 'size of a symbolic dimension', list)
+    .option('--precision <name>', 'how weights are stored: fp32, fp16, int8 or int4', 'fp32')
+    .option('--train <how>', 'also one training step: full, or lora')
+    .option('--optimiser <name>', 'of the training step: adamw, momentum or sgd', 'adamw')
+    .addOption(json())
+    .addHelpText(
+      'after',
+      '\nExamples:\n  versus estimate qwen2-72b --precision int4 --device h200\n  versus estimate vit-b-16 --batch 64 --resolution 384\n  versus estimate llava-1.5-7b --train lora --device a100',
+    )
+    .action(
+      declare(
+        () => import('../commands/estimate.ts'),
+        (m) => m.estimateCommand,
+      ),
+    );
+
+  root
     .command('verify')
     .description('run a folder of config.json + weights.safetensors (or model.onnx) on its io.safetensors')
     .argument('<dir>', 'the folder')

@@ -8,3 +8,18 @@ export function wholeNumber(option: string, text: string, min = 1): number {
   }
   return value;
 }
+
+/** Sizes of symbolic dimensions from `NAME=N` texts. @throws VersusError `usage` */
+export function dimensionSizes(texts: readonly string[]): Record<string, number> {
+  return Object.fromEntries(
+    texts.map((text) => {
+      const [key, value, ...rest] = text.split('=');
+      if (!key || value === undefined || rest.length > 0) {
+        throw new VersusError('usage', `--dim: expected NAME=N, got '${text}'`, {
+          next: 'for example --dim sequence=128',
+        });
+      }
+      return [key, wholeNumber(`--dim ${key}`, value, 0)];
+    }),
+  );
+}

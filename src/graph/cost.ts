@@ -44,14 +44,14 @@ export function graphCost(graph: Graph, dims: Readonly<Record<string, number>>):
   let bytesMoved = 0;
   const operators: Record<string, number> = {};
   const unknown = new Set<string>();
-  for (const node of graph.nodes) {
+  nodeCosts(graph, types).forEach((cost, i) => {
+    const node = graph.nodes[i]!;
     const label = node.domain ? `${node.domain}.${node.op}` : node.op;
     operators[label] = (operators[label] ?? 0) + 1;
-    const cost = nodeCost(node, types);
     if (!cost) unknown.add(label);
     macs += cost?.macs ?? 0;
     bytesMoved += cost?.bytes ?? 0;
-  }
+  });
   let parameters = 0;
   let weightBytes = 0;
   for (const p of graph.params) {
@@ -69,8 +69,18 @@ export function graphCost(graph: Graph, dims: Readonly<Record<string, number>>):
   };
 }
 
-/** Multiply–accumulates and bytes of one node; null when the table lacks the operator or a size is not known. */
-function nodeCost(node: Node, types: ReadonlyMap<string, Type>): { macs: number; bytes: number } | null {
+/** Multiply–accumulates of a node, and the bytes that it reads and writes when it is run by itself. */
+export interface NodeCost {
+  readonly macs: number;
+  readonly bytes: number;
+}
+
+/** The cost of every node, in order; null where the table lacks the operator or a size is not known. */
+export function nodeCosts(graph: Graph, types: ReadonlyMap<string, Type>): (NodeCost | null)[] {
+  return graph.nodes.map((node) => nodeCost(node, types));
+}
+
+function nodeCost(node: Node, types: ReadonlyMap<string, Type>): NodeCost | null {
   const entry = operatorOf(node);
   const sized = (name: string): readonly number[] | null => {
     const shape = types.get(name)?.shape;

@@ -41,7 +41,7 @@ export interface ConvPeakConfig {
 }
 
 /** A chain of 3×3 convolutions at the shape of a ResNet's middle: on CPUs their kernels can outrun the matrix product's. */
-const convPeak: ModelDef<ConvPeakConfig> = {
+export const convPeak: ModelDef<ConvPeakConfig> = {
   name: 'conv-peak',
   family: 'conv',
   task: 'classify',
@@ -55,6 +55,23 @@ const convPeak: ModelDef<ConvPeakConfig> = {
       x = b.conv(x, weight, null, { pads: [1, 1, 1, 1] });
     }
     b.output('y', x);
+    return { model: b.build() };
+  },
+};
+
+/**
+ * One row times a matrix that no cache holds: every weight is read once for one multiply–accumulate, as in decoding, so its time is
+ * the memory's.
+ */
+export const streamPeak: ModelDef<{ readonly size: number }> = {
+  name: 'stream-peak',
+  family: 'matmul',
+  task: 'classify',
+  config: { size: 8192 },
+  build({ size }) {
+    const b = new GraphBuilder('stream-peak');
+    const weight = b.param('weight', [size, size], { kind: 'uniform', std: 1 / Math.sqrt(size) });
+    b.output('y', b.matmul(b.input('x', 'float32', [1, size]), weight));
     return { model: b.build() };
   },
 };

@@ -1,0 +1,132 @@
+import { VersusError } from '../core/errors.ts';
+import type { ModelDef } from '../core/model.ts';
+import { requireNames, unknownName } from '../core/names.ts';
+import { DEVICES, type Device } from '../estimate/devices.ts';
+import { estimateInference, estimateTraining } from '../estimate/index.ts';
+import { STORAGES, type StoredAs } from '../estimate/precision.ts';
+import { resized } from '../estimate/resize.ts';
+import { OPTIMISERS, type Optimiser } from '../estimate/training.ts';
+import { type CommonOptions, cacheDir, lookingContextOf, print, printJson, say } from './context.ts';
+import { estimateLines } from './estimate-lines.ts';
+import { thisMachine } from './machine.ts';
+import { dimensionSizes, wholeNumber } from './numbers.ts';
+import { findModel } from './select.ts';
+
+interface EstimateOptions extends CommonOptions {
+  readonly device?: readonly string[];
+  readonly batch: string;
+  readonly prompt?: string;
+  readonly newTokens: string;
+  readonly resolution?: string;
+  readonly dim?: readonly string[];
+  readonly precision: string;
+  readonly train?: string;
+  readonly optimiser: string;
+}
+
+const THIS = 'this';
+const HOWS = ['full', 'lora'] as const;
+
+/** What of an estimate doesn't depend on the device is stated once; `devices` has the times. */
+export type EstimateResult = Awaited<ReturnType<typeof estimated>>;
+
+/**
+ * `versus estimate MODEL [--json]`: `{ kind: 'estimate', model, family, task, parameters, published, request: { batch, prompt,
+ * new_tokens, resolution, precision, image_tokens, context }, weight_bytes: { fp32, fp16, int8, int4 }, cache_bytes_per_token,
+ * devices: [{ name, label, source, memory_bytes, fits, memory: { weights, activations, cache, peak, at }, phases: [{ name, items,
+ * macs, bytes, seconds, memory_bound }], seconds }], training:
+ * { how, optimiser, memory: { trainable, weights, gradients, optimiser, activations, transient, peak, at } } or null }`. Bytes and seconds; `seconds` of a device is the whole request.
+ */
+export async function estimateCommand(name: string, options: EstimateOptions): Promise<number> {
+  const loaded = await lookingContextOf(options);
+  const found = await findModel(loaded.config, name);
+  const model = sized(found, options);
+  const devices: Device[] = [];
+  const place = { cacheDir: cacheDir(loaded), maxBytes: loaded.config.cache.maxBytes };
+  for (const device of deviceNames(options.device)) {
+    devices.push(
+      device === THIS
+        ? await thisMachine(loaded.config.backends, place, say)
+        : DEVICES.find((d) => d.name === device)!,
+    );
+  }
+  const result = await estimated(model, devices, options);
+  if (options.json) printJson(result);
+  else for (const line of estimateLines(result)) print(line);
+  return 0;
+}
+
+async function estimated(model: ModelDef, devices: readonly Device[], options: EstimateOptions) {
+  requireNames('precision', [options.precision], STORAGES);
+  const stored = options.precision as StoredAs;
+  const request = {
+    batch: wholeNumber('--batch', options.batch),
+    newTokens: wholeNumber('--new-tokens', options.newTokens),
+    ...(options.prompt !== undefined && { prompt: wholeNumber('--prompt', options.prompt) }),
+  };
+  const estimates = [];
+  for (const device of devices) {
+    estimates.push({ device, estimate: await estimateInference(model, { ...request, stored, device }) });
+  }
+  const { estimate } = estimates[0]!;
+  return {
+    kind: 'estimate' as const,
+    ...{ model: model.name, family: model.family, task: model.task, parameters: estimate.parameters },
+    published: model.published ?? null,
+    request: {
+      ...{ batch: request.batch, prompt: request.prompt ?? null, new_tokens: request.newTokens },
+      ...{ resolution: options.resolution ?? null, precision: stored },
+      ...{ image_tokens: estimate.imageTokens, context: estimate.context },
+    },
+    weight_bytes: estimate.weights,
+    cache_bytes_per_token: estimate.cachePerToken,
+    devices: estimates.map(({ device, estimate: { memory, phases } }) => ({
+      ...{ name: device.name, label: device.label, source: device.source, memory_bytes: device.memory },
+      fits: memory.peak <= device.memory,
+      memory,
+      phases: phases.map(({ memoryBound, ...phase }) => ({ ...phase, memory_bound: memoryBound })),
+      seconds: phases.reduce(
+        (sum, { name, seconds }) => sum + seconds * (name === 'decode' ? request.newTokens : 1),
+        0,
+      ),
+    })),
+    training: options.train === undefined ? null : await trained(model, options, stored),
+  };
+}
+
+async function trained(model: ModelDef, options: EstimateOptions, stored: StoredAs) {
+  const how = options.train!;
+  requireNames('way of training', [how], HOWS);
+  requireNames('optimiser', [options.optimiser], Object.keys(OPTIMISERS));
+  const graphs = Object.values(await model.build(model.config));
+  const trainable = new Set(
+    graphs.flatMap((g) => g.params.filter((p) => p.role === 'weight').map((p) => p.name)),
+  );
+  const memory = await estimateTraining(model, {
+    ...{ batch: wholeNumber('--batch', options.batch), stored, trainable },
+    ...(options.prompt !== undefined && { prompt: wholeNumber('--prompt', options.prompt) }),
+    optimiser: options.optimiser as Optimiser,
+  });
+  return { how, optimiser: options.optimiser, memory };
+}
+
+function deviceNames(asked: readonly string[] | undefined): readonly string[] {
+  const known = [THIS, ...DEVICES.map((d) => d.name)];
+  for (const name of asked ?? []) if (!known.includes(name)) throw unknownName('device', name, known);
+  return asked ?? known;
+}
+
+/** The model at the sizes that the options name. */
+function sized(model: ModelDef, options: EstimateOptions): ModelDef {
+  const dims = { ...model.dims, ...dimensionSizes(options.dim ?? []) };
+  if (options.resolution === undefined) return { ...model, dims };
+  const match = /^(\d+)(?:x(\d+))?$/.exec(options.resolution);
+  if (!match) {
+    throw new VersusError('usage', `--resolution: expected N or HEIGHTxWIDTH, got '${options.resolution}'`);
+  }
+  const height = wholeNumber('--resolution', match[1]!);
+  return resized({ ...model, dims }, [
+    height,
+    match[2] === undefined ? height : wholeNumber('--resolution', match[2]),
+  ]);
+}
