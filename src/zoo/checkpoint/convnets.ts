@@ -1,0 +1,146 @@
+import * as z from 'zod';
+import type { ModelDef } from '../../core/model.ts';
+import { type AlexNetConfig, buildAlexNet } from '../alexnet.ts';
+import { buildConvNext, type ConvNextConfig } from '../convnext.ts';
+import { buildVgg, type VggConfig } from '../vgg.ts';
+import { activation, classesOf, depth, labels, positive, readConfig, sides, size, wrong } from './fields.ts';
+import type { CheckpointOptions } from './index.ts';
+
+/* AlexNet, VGG and ConvNeXt: keys and defaults of torchvision 0.14 and transformers 4.45.2. */
+
+const classifier = <C>(family: string, config: C, build: ModelDef<C>['build']): ModelDef<C> => ({
+  ...{ name: family, family, task: 'classify', config, build },
+});
+
+/** What torchvision's networks see: nothing in their checkpoints says how large images are. */
+const inputSize = z.tuple([size, size, size, size]).optional();
+function imageOf(input: z.infer<typeof inputSize>, options: CheckpointOptions) {
+  const recorded = input && ([input[2], input[3]] as const);
+  return { image: options.image ?? recorded ?? ([224, 224] as const), channels: input?.[1] ?? 3 };
+}
+
+const poolTo = sides.pipe(
+  z.custom<readonly [number, number]>((s) => (s as number[]).every((n) => n <= 64), 'at most 64'),
+);
+
+const alexnetSchema = z.looseObject({
+  channels: z.tuple([size, size, size, size, size]).default([64, 192, 384, 256, 256]),
+  hidden_size: size.default(4096),
+  avgpool_output_size: poolTo.default([6, 6]),
+  num_classes: size.default(1000),
+  input_size: inputSize,
+});
+
+/** torchvision.models.AlexNet. */
+export function torchvisionAlexNet(config: unknown, options: CheckpointOptions): ModelDef<AlexNetConfig> {
+  const c = readConfig(alexnetSchema, config, 'torchvision alexnet');
+  return classifier(
+    'alexnet',
+    {
+      ...imageOf(c.input_size, options),
+      ...{ widths: c.channels, pool: c.avgpool_output_size, hidden: c.hidden_size, classes: c.num_classes },
+    },
+    buildAlexNet,
+  );
+}
+
+const vggSchema = z.looseObject({
+  architecture: z.string(),
+  cfg: z
+    .array(z.union([size, z.literal('M')], 'a width, or "M" for pooling'))
+    .min(1)
+    .max(1024),
+  batch_norm: z.boolean().optional(),
+  hidden_size: size.default(4096),
+  avgpool_output_size: poolTo.default([7, 7]),
+  num_classes: size.default(1000),
+  input_size: inputSize,
+});
+
+/** torchvision.models.VGG, with normalisation if the config or the architecture's name says so. */
+export function torchvisionVgg(config: unknown, options: CheckpointOptions): ModelDef<VggConfig> {
+  const c = readConfig(vggSchema, config, 'torchvision vgg');
+  return classifier(
+    'vgg',
+    {
+      ...imageOf(c.input_size, options),
+      ...{
+        layers: c.cfg,
+        batchNorm: c.batch_norm ?? c.architecture === 'vgg_bn',
+        pool: c.avgpool_output_size,
+      },
+      ...{ hidden: c.hidden_size, classes: c.num_classes },
+    },
+    buildVgg,
+  );
+}
+
+const stages = (item: z.ZodType<number>) => z.array(item).min(1).max(64);
+
+const torchvisionConvNextSchema = z.looseObject({
+  dims: stages(size).default([96, 192, 384, 768]),
+  depths: stages(depth).default([3, 3, 9, 3]),
+  num_classes: size.default(1000),
+  input_size: inputSize,
+});
+
+/** torchvision.models.ConvNeXt: every LayerNorm has eps 1e-6, patches are 4×4. */
+export function torchvisionConvNext(config: unknown, options: CheckpointOptions): ModelDef<ConvNextConfig> {
+  const c = readConfig(torchvisionConvNextSchema, config, 'torchvision convnext');
+  if (c.depths.length !== c.dims.length) {
+    throw wrong('depths', `has ${c.depths.length} stages, dims ${c.dims.length}`, 'torchvision convnext');
+  }
+  return classifier(
+    'convnext',
+    {
+      ...imageOf(c.input_size, options),
+      ...{ patch: [4, 4], widths: c.dims, depths: c.depths, classes: c.num_classes, activation: 'gelu' },
+      ...{ layerScale: true, headEps: 1e-6, naming: 'torchvision', taps: options.taps ?? false },
+    },
+    buildConvNext,
+  );
+}
+
+const convnextSchema = z.looseObject({
+  num_channels: size.default(3),
+  patch_size: sides.default([4, 4]),
+  num_stages: z.int().min(1).max(64).default(4),
+  hidden_sizes: stages(size).nullish(),
+  depths: stages(depth).nullish(),
+  hidden_act: activation.default('gelu'),
+  layer_norm_eps: positive.default(1e-12),
+  layer_scale_init_value: z.number().default(1e-6),
+  image_size: sides.default([224, 224]),
+  ...labels,
+});
+
+/** ConvNextForImageClassification. Images may be of any size, since no weight depends on it; image_size is the usual one. */
+export function transformersConvNext(config: unknown, options: CheckpointOptions): ModelDef<ConvNextConfig> {
+  const c = readConfig(convnextSchema, config, 'convnext');
+  const widths = c.hidden_sizes ?? [96, 192, 384, 768];
+  const depths = c.depths ?? [3, 3, 9, 3];
+  for (const [field, values] of [
+    ['hidden_sizes', widths],
+    ['depths', depths],
+  ] as const) {
+    if (values.length !== c.num_stages) {
+      throw wrong(field, `has ${values.length} stages, num_stages says ${c.num_stages}`, 'convnext');
+    }
+  }
+  return classifier(
+    'convnext',
+    {
+      ...{
+        image: options.image ?? c.image_size,
+        patch: c.patch_size,
+        channels: c.num_channels,
+        widths,
+        depths,
+      },
+      ...{ classes: classesOf(c), activation: c.hidden_act, headEps: c.layer_norm_eps },
+      // Without an initial value there is no such tensor.
+      ...{ layerScale: c.layer_scale_init_value > 0, naming: 'transformers', taps: options.taps ?? false },
+    },
+    buildConvNext,
+  );
+}
