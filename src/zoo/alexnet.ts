@@ -63,6 +63,18 @@ function classify(g: GraphBuilder, pooled: Value, { hidden, classes }: AlexNetCo
   });
 }
 
+/** Height and width of the feature map that an image leaves; below 1 where the image is too small. */
+export function alexNetGrid(image: readonly [number, number]): readonly number[] {
+  return image.map((side) => {
+    let size = side;
+    for (const { kernel, stride, pad, pools } of LAYERS) {
+      size = Math.floor((size + 2 * pad - kernel) / stride) + 1;
+      if (pools) size = Math.floor((size - 3) / 2) + 1;
+    }
+    return size;
+  });
+}
+
 function check({ image, channels, widths, pool, hidden, classes }: AlexNetConfig): void {
   const sizes: Record<string, number> = { channels, hidden, classes };
   LAYERS.forEach((_, i) => {
@@ -71,12 +83,8 @@ function check({ image, channels, widths, pool, hidden, classes }: AlexNetConfig
   checkSizes('alexnet', sizes);
   checkSizes('alexnet', { 'image[0]': image[0], 'image[1]': image[1] }, 1 << 14);
   checkSizes('alexnet', { 'pool[0]': pool[0], 'pool[1]': pool[1] }, 64);
+  const left = alexNetGrid(image);
   image.forEach((side, axis) => {
-    let size = side;
-    for (const { kernel, stride, pad, pools } of LAYERS) {
-      size = Math.floor((size + 2 * pad - kernel) / stride) + 1;
-      if (pools) size = Math.floor((size - 3) / 2) + 1;
-    }
-    checkRemains('alexnet', `image[${axis}]`, side, size);
+    checkRemains('alexnet', `image[${axis}]`, side, left[axis]!);
   });
 }

@@ -186,6 +186,15 @@ function toRows(g: GraphBuilder, map: Value): Features {
   return { rows, grid: [height, across], width: Number(width) };
 }
 
+/** Height and width of the last feature map; below 1 where the image is too small. */
+export function convNextGrid({
+  image,
+  patch,
+  depths,
+}: Pick<ConvNextConfig, 'image' | 'patch' | 'depths'>): readonly number[] {
+  return image.map((side, axis) => Math.floor(side / patch[axis]! / 2 ** (depths.length - 1)));
+}
+
 function check(config: ConvNextConfig): void {
   const { image, patch, channels, classes, widths, depths, headEps } = config;
   const sizes: Record<string, number> = {
@@ -200,8 +209,8 @@ function check(config: ConvNextConfig): void {
   checkDepths('convnext', counts);
   checkSizes('convnext', sizes);
   checkPositive('convnext', { headEps });
+  const left = convNextGrid(config);
   image.forEach((side, axis) => {
-    const halvings = 2 ** (depths.length - 1);
-    checkRemains('convnext', `image[${axis}]`, side, Math.floor(side / patch[axis]! / halvings));
+    checkRemains('convnext', `image[${axis}]`, side, left[axis]!);
   });
 }

@@ -1,6 +1,6 @@
 import { checkDepths, checkDivides, checkPositive, checkRemains, checkSizes, refuse } from './check.ts';
 import type { SwinConfig } from './swin.ts';
-import { paddedGrid } from './windows.ts';
+import { paddedGrid, shiftMask, type Windowing, windowTokens } from './windows.ts';
 
 /*
  * Where images are no whole patches and grids no whole windows, torchvision (swin_transformer.py) and transformers
@@ -27,10 +27,25 @@ export function shiftOf(grid: Pair, { window, naming }: Naming & Pick<SwinConfig
   return [vertical ? 0 : Math.floor(window[0] / 2), horizontal ? 0 : Math.floor(window[1] / 2)];
 }
 
+/** How the blocks of a stage that shift, or those that don't, cut its grid. */
+export interface Cut extends Windowing {
+  /** Which token stands where, see `windowTokens`. */
+  readonly tokens: readonly number[];
+  /** [windows, tokens, tokens]; null where nothing is shifted. */
+  readonly mask: Float32Array | null;
+}
+
+export function cutOf(grid: Pair, config: Pick<SwinConfig, 'naming' | 'window'>, shifts: boolean): Cut {
+  const shift = shifts ? shiftOf(grid, config) : ([0, 0] as const);
+  const cut = { grid, window: config.window, shift };
+  return { ...cut, tokens: windowTokens(cut), mask: shift[0] + shift[1] > 0 ? shiftMask(cut) : null };
+}
+
 /** Largest edge of a window: attention within it grows with the fourth power. */
 const LARGEST_WINDOW = 64;
-/** Largest number of pairs that see each other in one head, which is also the size of a mask. */
-const MOST_PAIRS = 1 << 26;
+/** Largest grid, and largest number of pairs that see each other in one head, which is also the size of a mask. */
+const MOST_TOKENS = 1 << 20;
+const MOST_PAIRS = 1 << 25;
 
 /** @throws VersusError `usage` naming the field that is impossible */
 export function checkSwin(config: SwinConfig): void {
@@ -65,15 +80,13 @@ function checkGrids(config: SwinConfig): void {
   image.forEach((side, axis) => {
     checkRemains('swin', `image[${axis}]`, side, grid[axis]!);
   });
-  const padded = paddedGrid({ grid, window });
-  const pairs = padded[0] * padded[1] * window[0] * window[1];
-  if (pairs > MOST_PAIRS) {
-    refuse(
-      'swin',
-      'image',
-      `(${image.join(' × ')}) with these windows makes ${pairs} pairs of tokens, more than ${MOST_PAIRS}`,
-    );
-  }
+  const [height, width] = paddedGrid({ grid, window });
+  checkSizes('swin', { 'tokens of the image': height * width }, MOST_TOKENS);
+  checkSizes(
+    'swin',
+    { 'tokens of the image · tokens of a window': height * width * window[0] * window[1] },
+    MOST_PAIRS,
+  );
   depths.forEach((_, i) => {
     // transformers shrinks the window there, but not its table of positions, and fails.
     if (naming === 'transformers' && Math.min(...grid) < window[0]) {

@@ -4,15 +4,8 @@ import { GraphBuilder, type Value } from '../graph/builder.ts';
 import { mulDims } from '../graph/dims.ts';
 import { type BlockNames, projections } from './encoder.ts';
 import { type Activation, activate, EMBEDDING, layerNorm, linear, patchEmbedding, toRows } from './layers.ts';
-import { checkSwin, gridOf, shiftOf } from './swin-shape.ts';
-import {
-  mergedTokens,
-  relativePositions,
-  shiftMask,
-  tokenPlaces,
-  type Windowing,
-  windowTokens,
-} from './windows.ts';
+import { type Cut, checkSwin, cutOf, gridOf } from './swin-shape.ts';
+import { mergedTokens, relativePositions, tokenPlaces } from './windows.ts';
 
 /**
  * Swin: a vision transformer whose attention sees one window of the grid at a time, so that its cost grows with the image
@@ -127,7 +120,7 @@ export function buildSwin(config: SwinConfig): Record<string, Graph> {
 
   let x = g.scope('embeddings', () => embed(g, image, config, names));
   config.depths.forEach((depth, stage) => {
-    const cuts = [0, 1].map((odd) => windowing(x.grid, config, odd === 1));
+    const cuts = [false, true].map((shifts) => cutOf(x.grid, config, shifts));
     for (let i = 0; i < depth; i++) {
       const shape = { ...config, heads: config.heads[stage]!, cut: cuts[i % 2]! };
       const rows = g.scope(`stages.${stage}.blocks.${i}`, () => block(g, x, names.block(stage, i), shape));
@@ -156,20 +149,6 @@ function embed(g: GraphBuilder, image: Value, config: SwinConfig, names: Names):
   const pad = [0, 0, missing[0]!, missing[1]!] as const;
   const patches = toRows(g, patchEmbedding(g, image, names.patches, { ...config, bias: true, pad }));
   return { rows: layerNorm(g, patches, names.patchNorm, width, EPS), grid, width };
-}
-
-/** How the blocks of a stage that shift (or don't) cut its grid. */
-interface Cut extends Windowing {
-  readonly tokens: readonly number[];
-  /** [windows, 1, tokens, tokens]; null without a shift. */
-  readonly mask: Float32Array | null;
-}
-
-function windowing(grid: Tokens['grid'], config: SwinConfig, odd: boolean): Cut {
-  const shift = odd ? shiftOf(grid, config) : ([0, 0] as const);
-  const cut = { grid, window: config.window, shift };
-  const shifted = shift[0] + shift[1] > 0;
-  return { ...cut, tokens: windowTokens(cut), mask: shifted ? shiftMask(cut) : null };
 }
 
 interface BlockShape extends Pick<SwinConfig, 'mlpRatio' | 'eps' | 'activation' | 'qkvBias'> {

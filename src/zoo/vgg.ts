@@ -63,6 +63,12 @@ function features(g: GraphBuilder, image: Value, config: VggConfig): Value {
   return x;
 }
 
+/** Height and width of the feature map that an image leaves; below 1 where the image is too small. */
+export function vggGrid(image: VggConfig['image'], layers: VggConfig['layers']): readonly number[] {
+  const halvings = layers.filter((layer) => layer === 'M').length;
+  return image.map((side) => Math.floor(side / 2 ** halvings));
+}
+
 function check({ image, channels, layers, pool, hidden, classes }: VggConfig): void {
   const sizes: Record<string, number> = { channels, hidden, classes };
   layers.forEach((layer, i) => {
@@ -72,8 +78,8 @@ function check({ image, channels, layers, pool, hidden, classes }: VggConfig): v
   checkSizes('vgg', sizes);
   checkSizes('vgg', { 'image[0]': image[0], 'image[1]': image[1] }, 1 << 14);
   checkSizes('vgg', { 'pool[0]': pool[0], 'pool[1]': pool[1] }, 64);
-  const halvings = layers.filter((layer) => layer === 'M').length;
+  const left = vggGrid(image, layers);
   image.forEach((side, axis) => {
-    checkRemains('vgg', `image[${axis}]`, side, Math.floor(side / 2 ** halvings));
+    checkRemains('vgg', `image[${axis}]`, side, left[axis]!);
   });
 }

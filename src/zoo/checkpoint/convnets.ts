@@ -1,8 +1,8 @@
 import * as z from 'zod';
 import type { ModelDef } from '../../core/model.ts';
-import { type AlexNetConfig, buildAlexNet } from '../alexnet.ts';
-import { buildConvNext, type ConvNextConfig } from '../convnext.ts';
-import { buildVgg, type VggConfig } from '../vgg.ts';
+import { type AlexNetConfig, alexNetGrid, buildAlexNet } from '../alexnet.ts';
+import { buildConvNext, type ConvNextConfig, convNextGrid } from '../convnext.ts';
+import { buildVgg, type VggConfig, vggGrid } from '../vgg.ts';
 import { activation, classesOf, depth, labels, positive, readConfig, sides, size, wrong } from './fields.ts';
 import type { CheckpointOptions } from './index.ts';
 
@@ -17,6 +17,12 @@ const inputSize = z.tuple([size, size, size, size]).optional();
 function imageOf(input: z.infer<typeof inputSize>, options: CheckpointOptions) {
   const recorded = input && ([input[2], input[3]] as const);
   return { image: options.image ?? recorded ?? ([224, 224] as const), channels: input?.[1] ?? 3 };
+}
+
+/** @throws VersusError `input` when strides and pooling leave nothing of the image */
+function mustRemain(field: string, image: readonly number[], left: readonly number[], where: string): void {
+  if (Math.min(...left) >= 1) return;
+  throw wrong(field, `strides and pooling leave nothing of an image of ${image.join(' × ')} pixels`, where);
 }
 
 const poolTo = sides.pipe(
@@ -34,10 +40,12 @@ const alexnetSchema = z.looseObject({
 /** torchvision.models.AlexNet. */
 export function torchvisionAlexNet(config: unknown, options: CheckpointOptions): ModelDef<AlexNetConfig> {
   const c = readConfig(alexnetSchema, config, 'torchvision alexnet');
+  const input = imageOf(c.input_size, options);
+  mustRemain('input_size', input.image, alexNetGrid(input.image), 'torchvision alexnet');
   return classifier(
     'alexnet',
     {
-      ...imageOf(c.input_size, options),
+      ...input,
       ...{ widths: c.channels, pool: c.avgpool_output_size, hidden: c.hidden_size, classes: c.num_classes },
     },
     buildAlexNet,
@@ -60,15 +68,13 @@ const vggSchema = z.looseObject({
 /** torchvision.models.VGG, with normalisation if the config or the architecture's name says so. */
 export function torchvisionVgg(config: unknown, options: CheckpointOptions): ModelDef<VggConfig> {
   const c = readConfig(vggSchema, config, 'torchvision vgg');
+  const input = imageOf(c.input_size, options);
+  mustRemain('input_size', input.image, vggGrid(input.image, c.cfg), 'torchvision vgg');
+  const batchNorm = c.batch_norm ?? c.architecture === 'vgg_bn';
   return classifier(
     'vgg',
     {
-      ...imageOf(c.input_size, options),
-      ...{
-        layers: c.cfg,
-        batchNorm: c.batch_norm ?? c.architecture === 'vgg_bn',
-        pool: c.avgpool_output_size,
-      },
+      ...{ ...input, layers: c.cfg, batchNorm, pool: c.avgpool_output_size },
       ...{ hidden: c.hidden_size, classes: c.num_classes },
     },
     buildVgg,
@@ -90,11 +96,12 @@ export function torchvisionConvNext(config: unknown, options: CheckpointOptions)
   if (c.depths.length !== c.dims.length) {
     throw wrong('depths', `has ${c.depths.length} stages, dims ${c.dims.length}`, 'torchvision convnext');
   }
+  const shape = { ...imageOf(c.input_size, options), patch: [4, 4] as const, depths: c.depths };
+  mustRemain('input_size', shape.image, convNextGrid(shape), 'torchvision convnext');
   return classifier(
     'convnext',
     {
-      ...imageOf(c.input_size, options),
-      ...{ patch: [4, 4], widths: c.dims, depths: c.depths, classes: c.num_classes, activation: 'gelu' },
+      ...{ ...shape, widths: c.dims, classes: c.num_classes, activation: 'gelu' },
       ...{ layerScale: true, headEps: 1e-6, naming: 'torchvision', taps: options.taps ?? false },
     },
     buildConvNext,
@@ -127,17 +134,13 @@ export function transformersConvNext(config: unknown, options: CheckpointOptions
       throw wrong(field, `has ${values.length} stages, num_stages says ${c.num_stages}`, 'convnext');
     }
   }
+  const shape = { image: options.image ?? c.image_size, patch: c.patch_size, depths };
+  mustRemain('image_size', shape.image, convNextGrid(shape), 'convnext');
   return classifier(
     'convnext',
     {
-      ...{
-        image: options.image ?? c.image_size,
-        patch: c.patch_size,
-        channels: c.num_channels,
-        widths,
-        depths,
-      },
-      ...{ classes: classesOf(c), activation: c.hidden_act, headEps: c.layer_norm_eps },
+      ...{ ...shape, channels: c.num_channels, widths, classes: classesOf(c) },
+      ...{ activation: c.hidden_act, headEps: c.layer_norm_eps },
       // Without an initial value there is no such tensor.
       ...{ layerScale: c.layer_scale_init_value > 0, naming: 'transformers', taps: options.taps ?? false },
     },
