@@ -101,7 +101,7 @@ const NAMES: Record<SwinConfig['naming'], Names> = {
   },
 };
 
-/** One stage's tokens as rows [batch × height × width, width], and what its blocks share. */
+/** A stage's tokens as rows [batch × height × width, width], and the size of their grid. */
 interface Tokens {
   readonly rows: Value;
   readonly grid: readonly [height: number, width: number];
