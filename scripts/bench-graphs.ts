@@ -15,6 +15,8 @@ import { pairedRatio } from './paired.ts';
 const PAIRS = [
   ['resnet-50', 'resnet50'],
   ['vit-b-16', 'vit_b_16'],
+  ['swin-t', 'swin_t'],
+  ['convnext-t', 'convnext_tiny'],
 ] as const;
 const [dir, rounds = '12'] = process.argv.slice(2);
 if (dir === undefined || dir === '--help') {

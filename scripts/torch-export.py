@@ -11,7 +11,7 @@ import torch
 import torchvision
 
 out = sys.argv[1]
-names = sys.argv[2:] or ["resnet50", "vit_b_16"]
+names = sys.argv[2:] or ["resnet50", "vit_b_16", "swin_t", "convnext_tiny"]
 os.makedirs(out, exist_ok=True)
 for name in names:
     torch.manual_seed(0)

@@ -43,6 +43,13 @@ export const clipPreprocess = (size = 224): ImagePreprocess => ({
   ...OPENAI,
 });
 
+/** timm's classifiers on CLIP's towers with `crop_mode='squash'`: the whole image, warped to the square. */
+export const squashedClipPreprocess = (size = 224): ImagePreprocess => ({
+  resize: square(size),
+  kernel: 'bicubic',
+  ...OPENAI,
+});
+
 /** `google/siglip-*`: SiglipImageProcessor. */
 export const siglipPreprocess = (size = 224): ImagePreprocess => ({
   resize: square(size),

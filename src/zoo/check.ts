@@ -4,7 +4,8 @@ import { VersusError } from '../core/errors.ts';
 const LARGEST = 1 << 24;
 const DEEPEST = 1024;
 
-function refuse(model: string, field: string, message: string): never {
+/** @throws VersusError `usage` naming the field */
+export function refuse(model: string, field: string, message: string): never {
   throw new VersusError('usage', `${field} ${message}`, {
     where: `${model}, field ${field}`,
     next: `correct ${field} in the model's configuration`,
@@ -43,6 +44,12 @@ export function checkPositive(model: string, numbers: Numbers): void {
   for (const [field, value] of Object.entries(numbers)) {
     if (!Number.isFinite(value) || value <= 0) refuse(model, field, `must be greater than 0, it is ${value}`);
   }
+}
+
+/** @throws VersusError `usage` naming the field, unless strides and pooling leave at least one pixel of the side. */
+export function checkRemains(model: string, field: string, side: number, left: number): void {
+  if (left < 1)
+    refuse(model, field, `(${side} pixels) is too small: strides and pooling leave nothing of it`);
 }
 
 /** @throws VersusError `usage`: the first field, as it is set, wants the second to be `wanted`. */

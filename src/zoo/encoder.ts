@@ -67,9 +67,12 @@ function selfAttention(g: GraphBuilder, rows: Value, names: BlockNames, shape: B
 }
 
 /** Query, key and value rows. */
-function projections(g: GraphBuilder, rows: Value, names: BlockNames, shape: BlockShape): Value[] {
-  const { width, qkvBias } = shape;
-  const { project } = names;
+export function projections(
+  g: GraphBuilder,
+  rows: Value,
+  { project }: Pick<BlockNames, 'project'>,
+  { width, qkvBias }: Pick<BlockShape, 'width' | 'qkvBias'>,
+): Value[] {
   if ('fusedWeight' in project) {
     const bias = qkvBias ? project.fusedBias : null;
     const all = linearOf(g, rows, project.fusedWeight, bias, { from: width, to: 3 * width });

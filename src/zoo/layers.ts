@@ -14,6 +14,12 @@ const uniform = (std: number): Init => ({ kind: 'uniform', std });
 /** Embedding tables and tokens are drawn as small as the published initialisations draw them. */
 export const EMBEDDING: Init = uniform(0.02);
 
+/**
+ * A learnt factor per channel on a residual branch (Touvron et al., "Going deeper with image transformers", 2021). Training
+ * starts it at 1e-6 or so; drawn so small, seeded blocks would add nothing that a comparison could see.
+ */
+export const LAYER_SCALE: Init = { kind: 'constant', value: 0.1 };
+
 interface LinearShape {
   readonly from: number;
   readonly to: number;
@@ -45,20 +51,26 @@ interface ConvShape {
   readonly to: number;
   readonly kernel: readonly [number, number];
   readonly stride: readonly [number, number];
-  /** Zeros on every side; none unless said otherwise. */
-  readonly pad?: number;
+  /** Zeros on every side, or at top, left, bottom and right; none unless said otherwise. */
+  readonly pad?: number | readonly [top: number, left: number, bottom: number, right: number];
+  /** Channels fall into this many groups that don't see each other; `from` groups make it depthwise. */
+  readonly groups?: number;
   readonly bias?: boolean;
   /** Factor on the seeded weights' standard deviation. */
   readonly gain?: number;
 }
 
-/** 2-D convolution with `<name>.weight` [to, from, kernel height, kernel width]; seeded after He et al. (2015), std √(2/fan-in). */
+/**
+ * 2-D convolution with `<name>.weight` [to, from ÷ groups, kernel height, kernel width]; seeded after He et al. (2015), std
+ * √(2/fan-in).
+ */
 export function conv(g: GraphBuilder, x: Value, name: string, shape: ConvShape): Value {
-  const { from, to, kernel, stride, pad = 0, gain = 1 } = shape;
-  const std = gain * Math.sqrt(2 / (from * kernel[0] * kernel[1]));
-  const w = g.param(`${name}.weight`, [to, from, ...kernel], uniform(std));
+  const { from, to, kernel, stride, pad = 0, groups = 1, gain = 1 } = shape;
+  const std = gain * Math.sqrt(2 / ((from / groups) * kernel[0] * kernel[1]));
+  const w = g.param(`${name}.weight`, [to, from / groups, ...kernel], uniform(std));
   const b = shape.bias === false ? null : g.param(`${name}.bias`, [to], ZEROS);
-  return g.conv(x, w, b, { strides: stride, pads: [pad, pad, pad, pad] });
+  const pads = typeof pad === 'number' ? [pad, pad, pad, pad] : pad;
+  return g.conv(x, w, b, { strides: stride, pads, ...(groups > 1 && { group: groups }) });
 }
 
 /** Batch normalisation with running statistics, as at inference. */
@@ -110,15 +122,18 @@ export function activate(g: GraphBuilder, x: Value, kind: Activation): Value {
   }
 }
 
+interface PatchShape {
+  readonly channels: number;
+  readonly width: number;
+  readonly patch: readonly [height: number, width: number];
+  readonly bias: boolean;
+  readonly pad?: ConvShape['pad'];
+}
+
 /** An image as a sequence of patches, [batch, patches, width], row by row of the grid: a convolution whose stride is its kernel. */
-export function patchEmbedding(
-  g: GraphBuilder,
-  image: Value,
-  name: string,
-  shape: { channels: number; width: number; patch: readonly [number, number]; bias: boolean },
-): Value {
-  const { channels, width, patch, bias } = shape;
-  const grid = conv(g, image, name, { from: channels, to: width, kernel: patch, stride: patch, bias });
+export function patchEmbedding(g: GraphBuilder, image: Value, name: string, shape: PatchShape): Value {
+  const { channels, width, patch, bias, pad = 0 } = shape;
+  const grid = conv(g, image, name, { from: channels, to: width, kernel: patch, stride: patch, bias, pad });
   const patches = Number(grid.shape[2]) * Number(grid.shape[3]);
   return g.transpose(g.reshape(grid, ['batch', width, patches]), [0, 2, 1]);
 }

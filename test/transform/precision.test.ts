@@ -63,6 +63,26 @@ describe('image classifiers in float16', () => {
   });
 });
 
+describe('convolutional classifiers of the zoo in float16', () => {
+  it.each([
+    'alexnet-tiny',
+    'vgg-tiny',
+    'vgg-bn-tiny',
+    'swin-tiny',
+    'convnext-tiny',
+  ])('%s agrees with float32', async (name) => {
+    const model = findModel(name)!;
+    const graph = seedData((await model.build(model.config)).model!, 0.1);
+    const half = toHalf(graph);
+    expect(half.params.filter((p) => p.role !== 'constant').every((p) => p.dtype === 'float16')).toBe(true);
+    expect(typesOf(half, 'Gemm')).toEqual(['float16→float16']);
+    const feeds = { pixel_values: wave([2, 3, 64, 64]) };
+    const [full, cast] = [await run(graph, feeds), await run(half, feeds)];
+    expect(apart(cast.logits!, full.logits!)).toBeLessThan(0.01);
+    expect(apart(cast.logits!, full.logits!)).toBeGreaterThan(0);
+  });
+});
+
 describe('a language model in float16', () => {
   it('agrees with float32 at positions that float16 does not hold', async () => {
     const model = findModel('qwen2-tiny')!;

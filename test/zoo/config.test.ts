@@ -51,6 +51,23 @@ describe("a checkpoint's config.json", () => {
     ['a head of odd width', { model_type: 'llama', head_dim: 5 }, 'head_dim'],
     ['a quarter of nothing', { model_type: 'resnet', hidden_sizes: [3], depths: [1] }, 'hidden_sizes'],
     ['more stages than widths', { model_type: 'resnet', hidden_sizes: [8], depths: [1, 1] }, 'depths'],
+    ['heads per stage', { model_type: 'swin', num_heads: [3, 6, 12] }, 'num_heads'],
+    ['heads that do not divide a stage', { model_type: 'swin', num_heads: [3, 6, 11, 24] }, 'num_heads.2'],
+    ['a window above the last grid', { model_type: 'swin', image_size: 192 }, 'window_size'],
+    ['windows without end', { model_type: 'swin', window_size: 1e6 }, 'window_size'],
+    ['an MLP without width', { model_type: 'swin', mlp_ratio: 0.001 }, 'mlp_ratio'],
+    ['a patch above the image', { architecture: 'swin', patch_size: [225, 4] }, 'patch_size'],
+    ['a window of one number', { architecture: 'swin', window_size: 7 }, 'window_size'],
+    ['a stage too many', { model_type: 'convnext', num_stages: 3 }, 'hidden_sizes'],
+    ['depths for another count', { model_type: 'convnext', depths: [3, 3, 9] }, 'depths'],
+    ['an image of nothing', { model_type: 'convnext', image_size: 31 }, 'image_size'],
+    ["torchvision's stages", { architecture: 'convnext', dims: [8, 16], depths: [1] }, 'depths'],
+    ['four convolutions', { architecture: 'alexnet', channels: [8, 8, 8, 8] }, 'channels'],
+    ['a small photograph', { architecture: 'alexnet', input_size: [1, 3, 62, 224] }, 'input_size'],
+    ['no list of layers', { architecture: 'vgg' }, 'cfg'],
+    ['an unknown layer', { architecture: 'vgg_bn', cfg: [64, 'A'] }, 'cfg'],
+    ['more pooling than image', { architecture: 'vgg', cfg: Array(8).fill('M') }, 'input_size'],
+    ['pooling to a large map', { architecture: 'vgg', cfg: [8], avgpool_output_size: 1e6 }, 'avgpool'],
     ['stages without end', { model_type: 'resnet', depths: Array(65).fill(1) }, 'depths'],
   ])('%s: names the field', (_, config, field) => {
     const error = failure(config);
@@ -79,6 +96,12 @@ describe("a checkpoint's config.json", () => {
       { model_type: 'qwen2', use_sliding_window: true, max_window_layers: 1 },
       /sliding/,
       /whole/,
+    ],
+    [
+      'positions that the reference cannot add',
+      { model_type: 'swin', use_absolute_embeddings: true },
+      /use_absolute_embeddings/,
+      /transformers itself/,
     ],
     [
       'another tower',
@@ -110,6 +133,22 @@ describe("a checkpoint's config.json", () => {
     expect(configOf({ model_type: 'clip', text_config: { eos_token_id: 2 } })).toEqual({
       ...(model('clip-vit-b-32').config as object),
       taps: false,
+    });
+    for (const [family, member] of [
+      ['swin', 'swin-t'],
+      ['convnext', 'convnext-t'],
+    ] as const) {
+      const expected = { ...(model(member).config as object), taps: false };
+      expect(configOf({ model_type: family, num_labels: 1000 })).toEqual(expected);
+      const torchvision = { ...expected, naming: 'torchvision' };
+      const headEps = family === 'convnext' && { headEps: 1e-6 };
+      expect(configOf({ architecture: family })).toEqual({ ...torchvision, ...headEps });
+    }
+    expect(configOf({ architecture: 'alexnet' })).toEqual(model('alexnet').config);
+    const { layers: cfg } = model('vgg-16-bn').config as { layers: unknown };
+    expect(configOf({ architecture: 'vgg_bn', cfg })).toEqual(model('vgg-16-bn').config);
+    expect(configOf({ model_type: 'convnext', layer_scale_init_value: 0 })).toMatchObject({
+      layerScale: false,
     });
     expect(configOf({ model_type: 'llama' })).toMatchObject({
       ...{
@@ -154,6 +193,29 @@ describe("a model's own configuration", () => {
     ['vit-b-16', { heads: 7 }, 'heads'],
     ['vit-b-16', { patch: [300, 16] }, 'image[0] / patch[0]'],
     ['vit-b-16', { distillation: 'token' }, 'distillation'],
+    ['swin-t', { image: [231, 240] }, null],
+    ['swin-t', { image: [192, 192] }, 'window'],
+    ['swin-t', { image: [192, 192], naming: 'torchvision' }, null],
+    ['swin-t', { window: [7, 14] }, 'window'],
+    ['swin-t', { window: [7, 65] }, 'window[1]'],
+    ['swin-t', { image: [1 << 20, 224] }, 'tokens of the image'],
+    ['swin-t', { heads: [3, 6, 12] }, 'heads[3]'],
+    ['swin-t', { heads: [3, 6, 12, 23] }, 'heads[3]'],
+    ['swin-t', { depths: [] }, 'depths.length'],
+    ['swin-t', { width: 1 << 22 }, 'width · 2^3'],
+    ['swin-t', { patch: [225, 4], naming: 'torchvision' }, 'image[0]'],
+    ['swin-t', { mlpRatio: Number.NaN }, 'mlpRatio'],
+    ['convnext-t', { layerScale: false, activation: 'silu' }, null],
+    ['convnext-t', { image: [224, 31] }, 'image[1]'],
+    ['convnext-t', { depths: [3, 3, 9, 3, 3] }, 'widths[4]'],
+    ['convnext-t', { headEps: -1 }, 'headEps'],
+    ['vgg-16', { pool: [3, 5] }, null],
+    ['vgg-16', { image: [31, 224] }, 'image[0]'],
+    ['vgg-16', { layers: [64, 0] }, 'layers[1]'],
+    ['vgg-16', { pool: [7, 1e9] }, 'pool[1]'],
+    ['alexnet', { image: [63, 100] }, null],
+    ['alexnet', { image: [224, 62] }, 'image[1]'],
+    ['alexnet', { widths: [64, 192, 384, 256] }, 'widths[4]'],
     ['qwen2-tiny', { kvHeads: 3 }, 'kvHeads'],
     ['qwen2-tiny', { headWidth: 15 }, 'headWidth'],
     ['qwen2-tiny', { vocabulary: 2.5 }, 'vocabulary'],

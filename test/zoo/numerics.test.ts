@@ -15,6 +15,11 @@ describe('seeded weights', () => {
     'resnet-tiny',
     'vit-tiny',
     'deit-tiny',
+    'alexnet-tiny',
+    'vgg-tiny',
+    'vgg-bn-tiny',
+    'swin-tiny',
+    'convnext-tiny',
   ])('%s tells images apart, with finite numbers', async (name) => {
     const image = waves([2, 3, 64, 64]);
     image.data.fill(0.25 as never, 3 * 64 * 64);

@@ -1,8 +1,10 @@
 import { VersusError } from '../../core/errors.ts';
 import type { ModelDef } from '../../core/model.ts';
 import { transformersClip } from './clip.ts';
+import { torchvisionAlexNet, torchvisionConvNext, torchvisionVgg, transformersConvNext } from './convnets.ts';
 import { timmVit, torchvisionResNet, torchvisionVit, transformersResNet, transformersVit } from './images.ts';
 import { transformersDecoder, transformersLlava } from './language.ts';
+import { torchvisionSwin, transformersSwin } from './swin.ts';
 
 export interface CheckpointOptions {
   /** Intermediate results as further outputs, by the names that references use. */
@@ -24,6 +26,8 @@ const TRANSFORMERS: Readonly<Record<string, Reader>> = {
   llama: (c, _, o) => transformersDecoder('llama', c, o) as ModelDef,
   qwen2: (c, _, o) => transformersDecoder('qwen2', c, o) as ModelDef,
   llava: (c, _, o) => transformersLlava(c, o) as ModelDef,
+  swin: (c, _, o) => transformersSwin(c, o) as ModelDef,
+  convnext: (c, _, o) => transformersConvNext(c, o) as ModelDef,
 };
 
 /** By `architecture`, for torchvision and timm, which have no config file of their own. */
@@ -31,6 +35,11 @@ const ARCHITECTURES: Readonly<Record<string, Reader>> = {
   resnet_basic: (c, _, o) => torchvisionResNet(c, o) as ModelDef,
   resnet_bottleneck: (c, _, o) => torchvisionResNet(c, o) as ModelDef,
   vit: (c, _, o) => torchvisionVit(c, o) as ModelDef,
+  alexnet: (c, _, o) => torchvisionAlexNet(c, o) as ModelDef,
+  vgg: (c, _, o) => torchvisionVgg(c, o) as ModelDef,
+  vgg_bn: (c, _, o) => torchvisionVgg(c, o) as ModelDef,
+  swin: (c, _, o) => torchvisionSwin(c, o) as ModelDef,
+  convnext: (c, _, o) => torchvisionConvNext(c, o) as ModelDef,
   vit_clip_timm: (c, _, o) => timmVit(c, o) as ModelDef,
 };
 

@@ -2,6 +2,7 @@ import type { ImagePreprocess, ModelDef, Published } from '../../core/model.ts';
 import {
   deitPreprocess,
   plainPreprocess,
+  squashedClipPreprocess,
   torchvisionPreprocess,
   vitPreprocess,
 } from '../../core/processors.ts';
@@ -83,6 +84,18 @@ export const IMAGE_MODELS: readonly ModelDef[] = [
     [1024, 24, 16, 16],
     vitPreprocess(),
     published(304_326_632, null, TORCHVISION_COUNT),
+  ),
+  // timm's vit_large_patch14_clip_336, whose published count is rounded (304.53M); OpenAI's weights want quick_gelu.
+  vit(
+    'vit-l-14-336',
+    'vit',
+    [1024, 24, 16, 14],
+    squashedClipPreprocess(336),
+    { macs: 191.11e9, source: TIMM_COUNT },
+    {
+      ...{ image: [336, 336], eps: 1e-5, activation: 'quick_gelu', patchBias: false, normFirst: true },
+      naming: 'timm',
+    },
   ),
   vit('vit-tiny', 'vit', [64, 4, 4, 8], plainPreprocess(64), null, SMALL_IMAGE),
   // facebook/deit-*-patch16-224 without distillation are plain ViTs, tensor names included.
