@@ -45,6 +45,16 @@ export function checkPositive(model: string, numbers: Numbers): void {
   }
 }
 
+/** @throws VersusError `usage` naming the field, unless there are `count` factors, all finite and greater than zero. */
+export function checkFactors(model: string, field: string, factors: readonly number[], count: number): void {
+  if (factors.length !== count) {
+    refuse(model, field, `must have ${count} factors, one per frequency, it has ${factors.length}`);
+  }
+  factors.forEach((factor, i) => {
+    checkPositive(model, { [`${field}[${i}]`]: factor });
+  });
+}
+
 /** @throws VersusError `usage`: the first field, as it is set, wants the second to be `wanted`. */
 export function checkOnly(
   model: string,
