@@ -3,6 +3,7 @@ import type { ModelDef } from '../../core/model.ts';
 import { transformersClip } from './clip.ts';
 import { timmVit, torchvisionResNet, torchvisionVit, transformersResNet, transformersVit } from './images.ts';
 import { transformersDecoder, transformersLlava } from './language.ts';
+import { transformersPhi3, transformersPhi3Vision } from './phi3.ts';
 
 export interface CheckpointOptions {
   /** Intermediate results as further outputs, by the names that references use. */
@@ -24,6 +25,8 @@ const TRANSFORMERS: Readonly<Record<string, Reader>> = {
   llama: (c, _, o) => transformersDecoder('llama', c, o) as ModelDef,
   qwen2: (c, _, o) => transformersDecoder('qwen2', c, o) as ModelDef,
   llava: (c, _, o) => transformersLlava(c, o) as ModelDef,
+  phi3: (c, _, o) => transformersPhi3(c, o) as ModelDef,
+  phi3_v: (c, _, o) => transformersPhi3Vision(c, o) as ModelDef,
 };
 
 /** By `architecture`, for torchvision and timm, which have no config file of their own. */
