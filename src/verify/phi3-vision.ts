@@ -69,7 +69,7 @@ async function imagesOf(sessions: Sessions, recorded: Recorded, { vision }: Phi3
       number,
     ];
     const spare = views - 1 - rows * columns;
-    if (!Number.isInteger(rows * columns) || Math.min(rows, columns) < 1 || spare < 0) {
+    if (![rows, columns].every((n) => Number.isInteger(n) && n >= 1) || spare < 0) {
       const size = sizes.slice(2 * i, 2 * i + 2).join(' × ');
       throw new VersusError(
         'input',
