@@ -60,6 +60,7 @@ async function imagesOf(sessions: Sessions, recorded: Recorded, { vision }: Phi3
   const pixels = inputOf(recorded, 'pixel_values', 5);
   const sizes = toNumbers(idsOf(recorded, 'image_sizes'));
   const [images = 0, views = 0, ...view] = pixels.shape;
+  if (images < 1) throw new VersusError('input', 'input.pixel_values holds no image');
   const length = view.reduce((a, b) => a * b, 1);
   const features: Tensor[] = [];
   const clip: Tensor[] = [];

@@ -33,9 +33,10 @@ function frequencies(theta: number, factors: readonly number[], headWidth: numbe
 
 /**
  * cos and sin, [batch, sequence, 1, D/2]. The graph itself decides which factors hold, for the whole batch: the long ones as
- * soon as the largest position of the call is `original` or more (modeling_phi3.py of transformers 4.45.2 and
- * modeling_phi3_v.py of the published checkpoint). Keys in the cache stay as they were turned, so whoever generates across
- * that border and wants what a whole prompt would give starts again with an empty cache, as transformers' generate() does.
+ * soon as the largest position of the call is `original` or more, as in transformers' modeling_phi3.py. (The code published
+ * with Phi-3.5-vision counts the keys instead, which is the same where nothing is padded.) Keys in the cache stay as they were
+ * turned, so whoever generates across that border and wants what a whole prompt would give starts again with an empty cache,
+ * as transformers' generate() does.
  */
 export function longRopeTables(
   g: GraphBuilder,
