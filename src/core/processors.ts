@@ -1,4 +1,4 @@
-import type { ImagePreprocess } from './model.ts';
+import type { CropsPreprocess, ImagePreprocess } from './model.ts';
 
 /* The image processors that checkpoints were published with. Each says whose. */
 
@@ -72,6 +72,12 @@ export const convnextPreprocess = (size = 224, cropPct = 224 / 256): ImagePrepro
   size < 384
     ? { resize: { shortest: Math.trunc(size / cropPct) }, kernel: 'bicubic', crop: square(size), ...IMAGENET }
     : { resize: square(size), kernel: 'bicubic', ...IMAGENET };
+
+/** `microsoft/Phi-3.5-vision-instruct`: Phi3VImageProcessor with as many crops as its card gives a single image. */
+export const phi3Crops = (side = 336, maxCrops = 16): CropsPreprocess => ({
+  ...{ kind: 'crops', side, maxCrops, kernel: 'bilinear' },
+  ...OPENAI,
+});
 
 /** For small models of our own, which see whole square images. */
 export const plainPreprocess = (size: number): ImagePreprocess => ({

@@ -143,24 +143,24 @@ export class GraphBuilder extends Operators {
   }
 
   /**
-   * A symbolic dimension at run time, as int64 [1]: taken from the first input that has exactly this dimension. Built
-   * once per name.
+   * A symbolic dimension at run time, as int64 [1]: taken from the first input, else the first value made so far, that has
+   * exactly this dimension. Built once per name.
    */
   dim(name: string): Value {
     const known = this.#dims.get(name);
     if (known) return known;
-    for (const input of this.#inputs) {
-      const at = input.shape.findIndex((d) => typeof d === 'string' && sameDim(d, name));
+    const made = [...this.#types].map(([value, type]) => ({ name: value, ...type }));
+    for (const source of [...this.#inputs, ...made]) {
+      const at = source.shape.findIndex((d) => typeof d === 'string' && sameDim(d, name));
       if (at < 0) continue;
       const outer = this.#prefix;
       this.#prefix = `dim/${name}/`;
-      const source: Value = input;
       const value = this.gather(this.shapeOf(source), this.ints([at]), 0);
       this.#prefix = outer;
       this.#dims.set(name, value);
       return value;
     }
-    return this.#fail(`no input has a dimension ${name}`);
+    return this.#fail(`no input has a dimension ${name}, nor has a value`);
   }
 
   /** An int64 vector of dimensions; symbolic ones are read from the inputs at run time. */

@@ -6,9 +6,11 @@ import type { Tensors } from '../core/tensor.ts';
 import { compareOutputs, type OutputDifference } from '../stats/parity.ts';
 import { prepareArtifacts } from '../weights/index.ts';
 import type { LlavaConfig } from '../zoo/llava.ts';
+import type { Phi3VisionConfig } from '../zoo/phi3-vision.ts';
 import { contrastiveOutputs } from './contrastive.ts';
 import { modelIn } from './folder.ts';
 import { languageOutputs } from './language.ts';
+import { phi3VisionOutputs } from './phi3-vision.ts';
 import { inputOf, type Recorded, recordedIn } from './recorded.ts';
 import { Sessions } from './sessions.ts';
 import { UNEXPANDED, visionLanguageOutputs } from './vision-language.ts';
@@ -76,9 +78,12 @@ function compute(model: ModelDef, sessions: Sessions, recorded: Recorded): Promi
       return contrastiveOutputs(sessions, recorded);
     case 'llama':
     case 'qwen2':
+    case 'phi3':
       return languageOutputs(sessions, recorded);
     case 'llava':
       return visionLanguageOutputs(sessions, recorded, model.config as LlavaConfig);
+    case 'phi3-vision':
+      return phi3VisionOutputs(sessions, recorded, model.config as Phi3VisionConfig);
     default:
       return wholeGraph(sessions, recorded);
   }

@@ -5,14 +5,14 @@ import type { Sessions } from './sessions.ts';
 import { exceptPadding, joined, nextIds, span } from './tokens.ts';
 
 /**
- * What references record of a language model. `<prefix>logits` for every `<prefix>input_ids` (`padded_`: not where
- * the mask is 0); the prompt again in two parts, at once and then token by token, with the cache after each; greedy tokens.
+ * What references record of a language model. `<prefix>logits` and `<prefix>present.*` for every `<prefix>input_ids`
+ * (`padded_`: not where the mask is 0); the prompt again in two parts, at once and then token by token, with the cache after each; greedy tokens.
  */
 export async function languageOutputs(sessions: Sessions, recorded: Recorded): Promise<Tensors> {
   const outputs: Tensors = {};
   for (const name of Object.keys(recorded.inputs)) {
     const prefix = /^(.*)input_ids$/.exec(name)?.[1];
-    if (prefix !== undefined) outputs[`${prefix}logits`] = await allLogits(sessions, recorded, prefix);
+    if (prefix !== undefined) Object.assign(outputs, await wholePrompt(sessions, recorded, prefix));
   }
   if (!recorded.inputs.input_ids) return outputs;
   const ids = idsOf(recorded, 'input_ids');
@@ -28,7 +28,8 @@ export async function languageOutputs(sessions: Sessions, recorded: Recorded): P
   return outputs;
 }
 
-async function allLogits(sessions: Sessions, recorded: Recorded, prefix: string): Promise<Tensor> {
+/** Logits of every position, and the cache behind them. */
+async function wholePrompt(sessions: Sessions, recorded: Recorded, prefix: string): Promise<Tensors> {
   const optional = (name: string) =>
     recorded.inputs[prefix + name] ? idsOf(recorded, prefix + name) : undefined;
   const mask = optional('attention_mask');
@@ -37,7 +38,12 @@ async function allLogits(sessions: Sessions, recorded: Recorded, prefix: string)
     mask,
     positions: optional('position_ids'),
   });
-  return mask ? exceptPadding(logits, mask, recorded.expected[`${prefix}logits`]) : logits;
+  const name = `${prefix}logits`;
+  const cache = Object.entries(decoder.cache('present.')).map(([key, t]) => [prefix + key, t] as const);
+  return {
+    [name]: mask ? exceptPadding(logits, mask, recorded.expected[name]) : logits,
+    ...Object.fromEntries(cache),
+  };
 }
 
 /** The first part's length is that of the cache which the reference recorded behind it; all, when nothing tells. */

@@ -71,4 +71,6 @@ export function matchNames(
 
 /** The output projection that shares its rows with the input embedding, and that embedding, by the end of their names. */
 export const TIED_HEAD = /(^|\.)lm_head\.weight$/;
+/** Tensors that may repeat the embedding: a tied head, and Phi-3-vision's second name for the table itself. */
+export const EMBEDDING_COPY = /(^|\.)(lm_head|vision_embed_tokens\.wte)\.weight$/;
 export const TIED_EMBEDDING = /(^|\.)embed_tokens\.weight$/;

@@ -4,7 +4,7 @@ import { VersusError } from '../core/errors.ts';
 import type { Param } from '../core/graph.ts';
 import type { WeightSource, WeightSpec } from '../core/model.ts';
 import { bytesPerElement } from '../core/tensor.ts';
-import { matchNames, TIED_EMBEDDING, TIED_HEAD } from './checkpoint-names.ts';
+import { EMBEDDING_COPY, matchNames, TIED_EMBEDDING, TIED_HEAD } from './checkpoint-names.ts';
 import { convert, convertible } from './convert.ts';
 import { hashFile } from './file-hash.ts';
 import { ignorableTensor } from './ignorable.ts';
@@ -132,19 +132,19 @@ function tiedEmbedding(file: SafetensorsFile, param: Param): string | undefined 
   );
 }
 
-/** A head that the model ties and the file still holds is fine when it holds the same numbers. */
+/** The embedding under a second name, such as a head that the model ties, is fine when it holds the same numbers. */
 async function repeatsEmbedding(
   file: SafetensorsFile,
   name: string,
   used: ReadonlySet<string>,
 ): Promise<boolean> {
-  const head = file.info(name)!;
-  if (!TIED_HEAD.test(name)) return false;
+  const copy = file.info(name)!;
+  if (!EMBEDDING_COPY.test(name)) return false;
   for (const other of used) {
     const embedding = file.info(other)!;
-    if (!TIED_EMBEDDING.test(other) || embedding.bytes !== head.bytes || embedding.dtype !== head.dtype)
+    if (!TIED_EMBEDDING.test(other) || embedding.bytes !== copy.bytes || embedding.dtype !== copy.dtype)
       continue;
-    if (String(embedding.shape) === String(head.shape) && (await equalBytes(file, name, other))) return true;
+    if (String(embedding.shape) === String(copy.shape) && (await equalBytes(file, name, other))) return true;
   }
   return false;
 }

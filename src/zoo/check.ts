@@ -52,6 +52,16 @@ export function checkRemains(model: string, field: string, side: number, left: n
     refuse(model, field, `(${side} pixels) is too small: strides and pooling leave nothing of it`);
 }
 
+/** @throws VersusError `usage` naming the field, unless there are `count` factors, all finite and greater than zero. */
+export function checkFactors(model: string, field: string, factors: readonly number[], count: number): void {
+  if (factors.length !== count) {
+    refuse(model, field, `must have ${count} factors, one per frequency, it has ${factors.length}`);
+  }
+  factors.forEach((factor, i) => {
+    checkPositive(model, { [`${field}[${i}]`]: factor });
+  });
+}
+
 /** @throws VersusError `usage`: the first field, as it is set, wants the second to be `wanted`. */
 export function checkOnly(
   model: string,

@@ -76,7 +76,7 @@ function visionGraph({ vision, projection, taps }: ClipConfig): Graph {
 
 /**
  * The vision tower up to a layer: [batch, 1 + patches, width], class token first, before the last norm. LLaVA reads an
- * inner layer, so `layers` may be less than the depth.
+ * inner layer, so `layers` may be less than the depth. The batch is the image's, whatever its name.
  */
 export function clipVisionEncoder(
   g: GraphBuilder,
@@ -86,10 +86,11 @@ export function clipVisionEncoder(
   layers: number,
 ): Value {
   const { width, eps } = shape;
+  const batch = image.shape[0]!;
   const sequence = g.scope('embeddings', () => {
     const name = `${prefix}.embeddings`;
     const patches = patchEmbedding(g, image, `${name}.patch_embedding`, { ...shape, bias: false });
-    const classToken = repeatedToken(g, g.param(`${name}.class_embedding`, [width], EMBEDDING), width);
+    const classToken = repeatedToken(g, g.param(`${name}.class_embedding`, [width], EMBEDDING), width, batch);
     const tokens = g.concat([classToken, patches], 1);
     const positions = g.param(
       `${name}.position_embedding.weight`,
@@ -104,11 +105,11 @@ export function clipVisionEncoder(
     rows = g.scope(`layers.${i}`, () =>
       encoderBlock(g, rows, blockNames(prefix, i), {
         ...shape,
-        ...{ batch: 'batch', length, qkvBias: true, mask: null },
+        ...{ batch, length, qkvBias: true, mask: null },
       }),
     );
   }
-  return g.reshape(rows, ['batch', length, width]);
+  return g.reshape(rows, [batch, length, width]);
 }
 
 /** The class token behind the last norm, [batch, width]. */

@@ -2,13 +2,15 @@ import type { Graph } from '../core/graph.ts';
 import { GraphBuilder, type Value } from '../graph/builder.ts';
 import { checkDepths, checkDivides, checkPositive, checkSizes } from './check.ts';
 import { type Activation, activate, EMBEDDING, linear, linearOf, rmsNorm, toRows } from './layers.ts';
+import { checkLongRope, type LongRope, longRopeTables } from './long-rope.ts';
 import { causalMask, countTo } from './mask.ts';
-import { type Rotary, rotaryFrequencies, rotaryTables, rotate } from './rotary.ts';
+import { type Rotary, type RotaryTables, rotaryFrequencies, rotaryTables, rotate } from './rotary.ts';
 
 /**
- * The decoder-only language model of Llama, Vicuna and Qwen2: RMSNorm, rotary positions, grouped-query attention with a
+ * The decoder-only language model of Llama, Vicuna, Qwen2 and Phi-3: RMSNorm, rotary positions, grouped-query attention with a
  * cache, gated feed-forward layers. Sources: Touvron et al., "LLaMA" (2023); Ainslie et al., "GQA" (2023); Qwen team,
- * "Qwen2 technical report" (2024). A Qwen2 is a Llama with biases on query, key and value.
+ * "Qwen2 technical report" (2024); Abdin et al., "Phi-3 technical report" (2024). A Qwen2 is a Llama with biases on query,
+ * key and value; a Phi-3 is one with fused projections, and with LongRoPE where its context is long.
  */
 export interface DecoderConfig {
   readonly vocabulary: number;
@@ -21,12 +23,16 @@ export interface DecoderConfig {
   readonly mlpWidth: number;
   readonly eps: number;
   readonly activation: Activation;
-  readonly rotary: Rotary;
+  readonly rotary: Rotary | LongRope;
   /** Longest sequence that the checkpoint was trained for. */
   readonly context: number;
   readonly qkvBias: boolean;
   readonly outputBias: boolean;
   readonly mlpBias: boolean;
+  /** One matrix for query, key and value, in this order, and one for gate and up. */
+  readonly fused?: boolean;
+  /** How many of the last positions attention sees; all when left out. */
+  readonly window?: number;
   /** The output layer is the embedding table. */
   readonly tied: boolean;
   /** Logits of every position, or (what generation needs) of each sequence's last one: [batch, 1, vocabulary]. */
@@ -77,11 +83,10 @@ function decode(g: GraphBuilder, embeddings: () => Value, config: DecoderConfig,
 
   const mask = g.scope('mask', () => {
     const keys = countTo(g, g.dim('past+sequence'));
-    return causalMask(g, attentionMask, g.add(countTo(g, g.dim('sequence')), g.dim('past')), keys);
+    const queries = g.add(countTo(g, g.dim('sequence')), g.dim('past'));
+    return causalMask(g, attentionMask, queries, keys, config.window);
   });
-  const angles = g.scope('rotary', () =>
-    rotaryTables(g, positions, rotaryFrequencies(config.rotary, headWidth)),
-  );
+  const angles = g.scope('rotary', () => anglesOf(g, positions, config));
   let rows = toRows(g, g.scope('embeddings', embeddings));
   cache.forEach((past, i) => {
     const name = `${prefix}model.layers.${i}`;
@@ -105,23 +110,25 @@ function decode(g: GraphBuilder, embeddings: () => Value, config: DecoderConfig,
   });
 }
 
+function anglesOf(g: GraphBuilder, positions: Value, { rotary, headWidth }: DecoderConfig): RotaryTables {
+  if ('long' in rotary) return longRopeTables(g, positions, rotary, headWidth);
+  return rotaryTables(g, positions, g.constant(rotaryFrequencies(rotary, headWidth), 'frequencies'));
+}
+
 interface Surroundings {
   readonly past: { readonly key: Value; readonly value: Value };
   readonly mask: Value;
-  readonly angles: { readonly cos: Value; readonly sin: Value };
+  readonly angles: RotaryTables;
 }
 
 /** Attention of the new positions over the cache and themselves; `key` and `value` are the cache with them. */
 function attention(g: GraphBuilder, rows: Value, config: DecoderConfig, name: string, around: Surroundings) {
-  const { width, heads, kvHeads, headWidth, qkvBias } = config;
-  const project = (part: string, count: number) => {
-    const shape = { from: width, to: count * headWidth, bias: qkvBias };
-    return g.reshape(linear(g, rows, `${name}.${part}_proj`, shape), ['batch', 'sequence', count, headWidth]);
-  };
+  const { width, heads, kvHeads, headWidth } = config;
+  const [q, k, v] = projections(g, rows, config, name);
   const toHeads = (x: Value) => g.transpose(x, [0, 2, 1, 3]);
-  const query = toHeads(rotate(g, project('q', heads), around.angles));
-  const key = g.concat([around.past.key, toHeads(rotate(g, project('k', kvHeads), around.angles))], 2);
-  const value = g.concat([around.past.value, toHeads(project('v', kvHeads))], 2);
+  const query = toHeads(rotate(g, q, around.angles));
+  const key = g.concat([around.past.key, toHeads(rotate(g, k, around.angles))], 2);
+  const value = g.concat([around.past.value, toHeads(v)], 2);
 
   // The query heads that share a key head are further rows of one product, so keys and values are never repeated.
   const [sequence, total] = ['sequence', 'past+sequence'];
@@ -139,12 +146,40 @@ function attention(g: GraphBuilder, rows: Value, config: DecoderConfig, name: st
   return { out: linear(g, joined, `${name}.o_proj`, output), key, value };
 }
 
+/** Query, key and value, [batch, sequence, heads, headWidth] each. */
+function projections(
+  g: GraphBuilder,
+  rows: Value,
+  config: DecoderConfig,
+  name: string,
+): [Value, Value, Value] {
+  const { width: from, heads, kvHeads, headWidth, qkvBias: bias } = config;
+  const counts = [heads, kvHeads, kvHeads] as const;
+  const widths = counts.map((count) => count * headWidth);
+  const to = heads * headWidth + 2 * kvHeads * headWidth;
+  const flat = config.fused
+    ? g.split(linear(g, rows, `${name}.qkv_proj`, { from, to, bias }), widths, 1)
+    : ['q', 'k', 'v'].map((part, i) =>
+        linear(g, rows, `${name}.${part}_proj`, { from, to: widths[i]!, bias }),
+      );
+  return flat.map((x, i) => g.reshape(x, ['batch', 'sequence', counts[i]!, headWidth])) as [
+    Value,
+    Value,
+    Value,
+  ];
+}
+
 /** x + down(activation(gate(norm(x))) × up(norm(x))) (Shazeer, "GLU variants improve transformer", 2020). */
 function feedForward(g: GraphBuilder, x: Value, config: DecoderConfig, name: string): Value {
   const { width, mlpWidth, eps, mlpBias: bias } = config;
   const normed = rmsNorm(g, x, `${name}.post_attention_layernorm`, width, eps);
-  const gate = linear(g, normed, `${name}.mlp.gate_proj`, { from: width, to: mlpWidth, bias });
-  const up = linear(g, normed, `${name}.mlp.up_proj`, { from: width, to: mlpWidth, bias });
+  const expand = (part: string, to: number) =>
+    linear(g, normed, `${name}.mlp.${part}_proj`, { from: width, to, bias });
+  const [gate, up] = (
+    config.fused
+      ? g.split(expand('gate_up', 2 * mlpWidth), [mlpWidth, mlpWidth], 1)
+      : [expand('gate', mlpWidth), expand('up', mlpWidth)]
+  ) as [Value, Value];
   const gated = g.mul(activate(g, gate, config.activation), up);
   return g.add(x, linear(g, gated, `${name}.mlp.down_proj`, { from: mlpWidth, to: width, bias }));
 }
@@ -156,5 +191,8 @@ function checkDecoder(config: DecoderConfig): void {
   checkSizes(model, { vocabulary, width, heads, kvHeads, headWidth, mlpWidth, context });
   checkDivides(model, ['kvHeads', kvHeads], ['heads', heads]);
   checkSizes(model, { 'headWidth / 2': headWidth / 2 });
-  checkPositive(model, { eps, 'rotary.theta': rotary.theta, 'rotary.factor': rotary.factor });
+  if (config.window !== undefined) checkSizes(model, { window: config.window });
+  checkPositive(model, { eps });
+  if ('long' in rotary) checkLongRope(model, rotary, headWidth);
+  else checkPositive(model, { 'rotary.theta': rotary.theta, 'rotary.factor': rotary.factor });
 }

@@ -5,8 +5,15 @@ import { CLIP_MODELS } from './members/clips.ts';
 import { CONVNET_MODELS } from './members/convnets.ts';
 import { IMAGE_MODELS } from './members/images.ts';
 import { LANGUAGE_MODELS } from './members/language.ts';
+import { PHI3_MODELS } from './members/phi3.ts';
 
-const MODELS: readonly ModelDef[] = [...IMAGE_MODELS, ...CONVNET_MODELS, ...CLIP_MODELS, ...LANGUAGE_MODELS];
+const MODELS: readonly ModelDef[] = [
+  ...IMAGE_MODELS,
+  ...CONVNET_MODELS,
+  ...CLIP_MODELS,
+  ...LANGUAGE_MODELS,
+  ...PHI3_MODELS,
+];
 
 /** All models, families together, the larger variants behind the smaller. */
 export function models(): readonly ModelDef[] {

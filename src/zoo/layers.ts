@@ -135,12 +135,12 @@ export function patchEmbedding(g: GraphBuilder, image: Value, name: string, shap
   const { channels, width, patch, bias, pad = 0 } = shape;
   const grid = conv(g, image, name, { from: channels, to: width, kernel: patch, stride: patch, bias, pad });
   const patches = Number(grid.shape[2]) * Number(grid.shape[3]);
-  return g.transpose(g.reshape(grid, ['batch', width, patches]), [0, 2, 1]);
+  return g.transpose(g.reshape(grid, [grid.shape[0]!, width, patches]), [0, 2, 1]);
 }
 
 /** One learnt token for every image of the batch, [batch, 1, width]. */
-export function repeatedToken(g: GraphBuilder, token: Value, width: number): Value {
-  return g.expand(token, g.dims(['batch', 1, width]));
+export function repeatedToken(g: GraphBuilder, token: Value, width: number, batch: Dim = 'batch'): Value {
+  return g.expand(token, g.dims([batch, 1, width]));
 }
 
 /** A sequence [batch, sequence, width] as rows. */

@@ -1,7 +1,7 @@
 import type { Graph } from '../core/graph.ts';
 import { GraphBuilder } from '../graph/builder.ts';
-import { checkSizes } from './check.ts';
-import { type ClipVision, checkClipVision, clipVisionEncoder, clipVisionPooling } from './clip.ts';
+import { type ClipVision, checkClipVision, clipVisionEncoder } from './clip.ts';
+import { checkFeatureLayer, layersRead, withoutClassToken, withUnreadLayers } from './clip-features.ts';
 import { buildSplicedDecoder, type DecoderConfig } from './decoder.ts';
 import { type Activation, activate, linear, toRows } from './layers.ts';
 
@@ -33,7 +33,7 @@ const TOWER = 'vision_tower.vision_model';
  */
 export function buildLlava(config: LlavaConfig): Record<string, Graph> {
   checkClipVision('llava', config.vision);
-  checkSizes('llava', { 'featureLayer + 1': layersRead(config) + 1 }, config.vision.depth + 1);
+  checkFeatureLayer('llava', config.vision, config.featureLayer);
   return { vision: visionGraph(config), ...buildSplicedDecoder(config.text, 'language_model.') };
 }
 
@@ -43,19 +43,16 @@ function imageTokens({ vision, keepClassToken }: LlavaConfig): number {
   return rows! * columns! + (keepClassToken ? 1 : 0);
 }
 
-function layersRead({ featureLayer, vision }: LlavaConfig): number {
-  return featureLayer < 0 ? vision.depth + 1 + featureLayer : featureLayer;
-}
-
 function visionGraph(config: LlavaConfig): Graph {
   const { vision, text } = config;
   const g = new GraphBuilder('llava.vision');
   const image = g.input('pixel_values', 'float32', ['batch', vision.channels, ...vision.image]);
-  const hidden = g.scope('tower', () => clipVisionEncoder(g, image, vision, TOWER, layersRead(config)));
+  const layers = layersRead(vision, config.featureLayer);
+  const hidden = g.scope('tower', () => clipVisionEncoder(g, image, vision, TOWER, layers));
   if (config.taps) g.output('vision_hidden', hidden);
   const tokens = imageTokens(config);
   g.scope('projector', () => {
-    const read = config.keepClassToken ? hidden : g.slice(hidden, [1], [Number.POSITIVE_INFINITY], [1]);
+    const read = config.keepClassToken ? hidden : withoutClassToken(g, hidden);
     const wide = linear(g, toRows(g, read), 'multi_modal_projector.linear_1', {
       from: vision.width,
       to: text.width,
@@ -71,19 +68,5 @@ function visionGraph(config: LlavaConfig): Graph {
     );
     g.output('image_features', g.reshape(features, ['batch', tokens, text.width]));
   });
-  return withUnreadLayers(g.build(), vision);
-}
-
-/**
- * The checkpoint holds, and its published count counts, the tower's last layers and final norm, which nothing reads. They
- * are parameters of the graph without a node, so that counts are equal and weights load whole.
- */
-function withUnreadLayers(graph: Graph, vision: ClipVision): Graph {
-  const tower = new GraphBuilder('llava.tower');
-  const image = tower.input('pixel_values', 'float32', ['batch', vision.channels, ...vision.image]);
-  const hidden = clipVisionEncoder(tower, image, vision, TOWER, vision.depth);
-  tower.output('pooled', clipVisionPooling(tower, hidden, vision, TOWER));
-  const read = new Set(graph.params.map((p) => p.name));
-  const unread = tower.build().params.filter((p) => p.role !== 'constant' && !read.has(p.name));
-  return { ...graph, params: [...graph.params, ...unread] };
+  return withUnreadLayers(g.build(), vision, TOWER);
 }

@@ -14,9 +14,19 @@ export function countTo(g: GraphBuilder, length: Value): Value {
 /**
  * Added to attention scores, [batch, 1, queries, keys]: 0 where a query may look, else the lowest float16. A query sees the
  * keys up to its own place, and only those that the attention mask [batch, keys] marks with 1.
+ * @param window of these keys only the last so many, its own among them (Jiang et al., "Mistral 7B", 2023)
  */
-export function causalMask(g: GraphBuilder, attentionMask: Value, queries: Value, keys: Value): Value {
-  const future = g.greater(g.unsqueeze(keys, [0]), g.unsqueeze(queries, [1]));
+export function causalMask(
+  g: GraphBuilder,
+  attentionMask: Value,
+  queries: Value,
+  keys: Value,
+  window?: number,
+): Value {
+  const key = g.unsqueeze(keys, [0]);
+  const query = g.unsqueeze(queries, [1]);
+  const future = g.greater(key, query);
+  const hidden = window === undefined ? future : g.or(future, g.lessOrEqual(key, g.sub(query, window)));
   const padding = g.equal(g.unsqueeze(attentionMask, [1, 2]), 0);
-  return g.where(g.or(future, padding), HIDDEN, g.scalar(0));
+  return g.where(g.or(hidden, padding), HIDDEN, g.scalar(0));
 }

@@ -22,15 +22,20 @@ export function rotaryFrequencies({ theta, factor }: Rotary, headWidth: number):
   );
 }
 
+export interface RotaryTables {
+  readonly cos: Value;
+  readonly sin: Value;
+}
+
 /** cos and sin of position × frequency, [batch, sequence, 1, D/2]. */
-export function rotaryTables(g: GraphBuilder, positions: Value, frequencies: Tensor) {
+export function rotaryTables(g: GraphBuilder, positions: Value, frequencies: Value): RotaryTables {
   const place = g.unsqueeze(g.cast(positions, 'float32'), [2, 3]);
-  const angle = g.mul(place, g.constant(frequencies, 'frequencies'));
+  const angle = g.mul(place, frequencies);
   return { cos: g.cos(angle), sin: g.sin(angle) };
 }
 
 /** x [batch, sequence, heads, D] turned by its positions. */
-export function rotate(g: GraphBuilder, x: Value, { cos, sin }: { cos: Value; sin: Value }): Value {
+export function rotate(g: GraphBuilder, x: Value, { cos, sin }: RotaryTables): Value {
   const half = Number(x.shape[3]) / 2;
   const [a, b] = g.split(x, [half, half], 3) as [Value, Value];
   return g.concat([g.sub(g.mul(a, cos), g.mul(b, sin)), g.add(g.mul(b, cos), g.mul(a, sin))], 3);

@@ -124,6 +124,24 @@ describe('mistakes name operator, node and shapes', () => {
   });
 });
 
+describe('dimensions', () => {
+  it('are read from inputs, and from values where no input has them', async () => {
+    const b = new GraphBuilder('dimensions');
+    const x = b.input('x', 'float32', ['rows', 'columns', 2]);
+    const joined = b.reshape(x, ['rows*columns', 2]);
+    const longer = b.concat([joined, b.param('extra', [1, 2])], 0);
+    b.output('wide', b.expand(b.param('one', [1, 1]), b.dims(['1+columns*rows', 'columns', 3])));
+    b.output('longer', longer);
+    const graph = b.build();
+    expect(graph.outputs[0]!.shape).toEqual(['columns*rows+1', 'columns', 3]);
+    expect(inferShapes(graph, { rows: 2, columns: 5 }).outputs[0]!.shape).toEqual([11, 5, 3]);
+    const session = await ort.InferenceSession.create(encodeOnnx(seedData(graph)));
+    const results = await session.run({ x: new ort.Tensor('float32', new Float32Array(20), [2, 5, 2]) });
+    expect(results.wide!.dims).toEqual([11, 5, 3]);
+    await session.release();
+  });
+});
+
 describe('reshape', () => {
   it('copies what stays, leaves one open, reads the rest from the inputs', async () => {
     const b = new GraphBuilder('reshape');

@@ -9,7 +9,7 @@ import { verifyFolder } from '../../src/verify/index.ts';
 import { readSafetensors } from '../../src/weights/index.ts';
 
 const FIXTURES = join(import.meta.dirname, '..', 'fixtures');
-const FOLDERS = readdirSync(FIXTURES).filter((name) => /^(hf|tv|timm|onnx)-/.test(name));
+const FOLDERS = readdirSync(FIXTURES).filter((name) => /^(hf|tv|timm|onnx|phi35)-/.test(name));
 const BACKENDS: readonly Backend[] = [onnxruntime('cpu'), reference];
 
 describe('reference numerics', () => {

@@ -138,6 +138,21 @@ describe('safetensors', () => {
     await expect(safetensors(untied).open([token])).rejects.toThrow(/1 unexpected \(lm_head.weight/);
   });
 
+  it('lets Phi-3-vision name its embedding twice, when both are equal', async () => {
+    const token = param('model.embed_tokens.weight', [2, 2]);
+    const embed = float32([2, 2], [1, 2, 3, 4]);
+    const second = 'model.vision_embed_tokens.wte.weight';
+    const twice = await checkpoint({ 'model.embed_tokens.weight': embed, [second]: embed });
+    await (await safetensors(twice).open([token])).close();
+    const other = await checkpoint({
+      'model.embed_tokens.weight': embed,
+      [second]: float32([2, 2], [1, 2, 3, 5]),
+    });
+    await expect(safetensors(other).open([token])).rejects.toThrow(
+      /1 unexpected \(model.vision_embed_tokens/,
+    );
+  });
+
   it('opens shards and hashes them all', async () => {
     const dir = join(folder, 'shards');
     await mkdir(dir);

@@ -4,6 +4,7 @@ import { transformersClip } from './clip.ts';
 import { torchvisionAlexNet, torchvisionConvNext, torchvisionVgg, transformersConvNext } from './convnets.ts';
 import { timmVit, torchvisionResNet, torchvisionVit, transformersResNet, transformersVit } from './images.ts';
 import { transformersDecoder, transformersLlava } from './language.ts';
+import { transformersPhi3, transformersPhi3Vision } from './phi3.ts';
 import { torchvisionSwin, transformersSwin } from './swin.ts';
 
 export interface CheckpointOptions {
@@ -28,6 +29,8 @@ const TRANSFORMERS: Readonly<Record<string, Reader>> = {
   llava: (c, _, o) => transformersLlava(c, o) as ModelDef,
   swin: (c, _, o) => transformersSwin(c, o) as ModelDef,
   convnext: (c, _, o) => transformersConvNext(c, o) as ModelDef,
+  phi3: (c, _, o) => transformersPhi3(c, o) as ModelDef,
+  phi3_v: (c, _, o) => transformersPhi3Vision(c, o) as ModelDef,
 };
 
 /** By `architecture`, for torchvision and timm, which have no config file of their own. */
