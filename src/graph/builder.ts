@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { VersusError } from '../core/errors.ts';
 import type { Attribute, Dim, Graph, Init, Node, Param, Shape, ValueInfo } from '../core/graph.ts';
 import { type DType, int64, type Tensor, tensor, toBytes, toFloat16 } from '../core/tensor.ts';
-import { productOf, sameDim, showShape } from './dims.ts';
+import { exactQuotient, productOf, sameDim, showShape } from './dims.ts';
 import { type Attributes, Operators, type Value } from './fluent.ts';
 import { inferNode, typeOfParam } from './infer.ts';
 import type { Type } from './ops/entry.ts';
@@ -143,24 +143,27 @@ export class GraphBuilder extends Operators {
   }
 
   /**
-   * A symbolic dimension at run time, as int64 [1]: taken from the first input that has exactly this dimension. Built
-   * once per name.
+   * A symbolic dimension at run time, as int64 [1]: taken from the first input that has exactly this dimension, or a
+   * whole multiple of it. Built once per name.
    */
   dim(name: string): Value {
     const known = this.#dims.get(name);
     if (known) return known;
-    for (const input of this.#inputs) {
-      const at = input.shape.findIndex((d) => typeof d === 'string' && sameDim(d, name));
-      if (at < 0) continue;
-      const outer = this.#prefix;
-      this.#prefix = `dim/${name}/`;
-      const source: Value = input;
-      const value = this.gather(this.shapeOf(source), this.ints([at]), 0);
-      this.#prefix = outer;
-      this.#dims.set(name, value);
-      return value;
-    }
-    return this.#fail(`no input has a dimension ${name}`);
+    const held = this.#inputs.flatMap((input) =>
+      input.shape.flatMap((d, at) => {
+        const times = typeof d === 'string' ? exactQuotient(d, name) : null;
+        return typeof times === 'number' ? [{ input, at, times }] : [];
+      }),
+    );
+    const found = held.find((h) => h.times === 1) ?? held[0];
+    if (!found) return this.#fail(`no input has a dimension ${name}`);
+    const outer = this.#prefix;
+    this.#prefix = `dim/${name}/`;
+    const size = this.gather(this.shapeOf(found.input), this.ints([found.at]), 0);
+    const value = found.times === 1 ? size : this.div(size, this.ints([found.times]));
+    this.#prefix = outer;
+    this.#dims.set(name, value);
+    return value;
   }
 
   /** An int64 vector of dimensions; symbolic ones are read from the inputs at run time. */

@@ -1,9 +1,17 @@
 import type { Graph } from '../core/graph.ts';
+import type { Parts } from '../core/model.ts';
 import { GraphBuilder, type Value } from '../graph/builder.ts';
-import { checkDepths, checkDivides, checkPositive, checkSizes } from './check.ts';
+import { checkDepths, checkDivides, checkPositive, checkSections, checkSizes } from './check.ts';
 import { type Activation, activate, EMBEDDING, linear, linearOf, rmsNorm, toRows } from './layers.ts';
 import { causalMask, countTo } from './mask.ts';
-import { type Rotary, rotaryFrequencies, rotaryTables, rotate } from './rotary.ts';
+import {
+  type Rotary,
+  type RotaryTables,
+  rotaryFrequencies,
+  rotaryTables,
+  rotate,
+  sectionedRotaryTables,
+} from './rotary.ts';
 
 /**
  * The decoder-only language model of Llama, Vicuna and Qwen2: RMSNorm, rotary positions, grouped-query attention with a
@@ -33,8 +41,12 @@ export interface DecoderConfig {
   readonly logits: 'all' | 'last';
 }
 
+/** A language model is all text. */
+export const DECODER_PARTS: Parts = { text: [''] };
+
 /**
- * `model`: input_ids [batch, sequence], attention_mask [batch, past+sequence], position_ids [batch, sequence],
+ * `model`: input_ids [batch, sequence], attention_mask [batch, past+sequence], position_ids [batch, sequence] (with
+ * `rotary.sections` [axes, batch, sequence]),
  * past_key_values.N.key and .value [batch, kvHeads, past, headWidth] → logits, present.N.key and .value (rotated keys).
  * @throws VersusError `usage` when a size is impossible; names the field.
  */
@@ -65,7 +77,9 @@ function embeddingTable(g: GraphBuilder, config: DecoderConfig, prefix: string):
 function decode(g: GraphBuilder, embeddings: () => Value, config: DecoderConfig, prefix: string): void {
   const { width, depth, kvHeads, headWidth, vocabulary, eps } = config;
   const attentionMask = g.input('attention_mask', 'int64', ['batch', 'past+sequence']);
-  const positions = g.input('position_ids', 'int64', ['batch', 'sequence']);
+  const { sections } = config.rotary;
+  const axes = sections ? [sections.length] : [];
+  const positions = g.input('position_ids', 'int64', [...axes, 'batch', 'sequence']);
   const cache = Array.from({ length: depth }, (_, i) => {
     const shape = ['batch', kvHeads, 'past', headWidth];
     const name = `past_key_values.${i}`;
@@ -79,9 +93,12 @@ function decode(g: GraphBuilder, embeddings: () => Value, config: DecoderConfig,
     const keys = countTo(g, g.dim('past+sequence'));
     return causalMask(g, attentionMask, g.add(countTo(g, g.dim('sequence')), g.dim('past')), keys);
   });
-  const angles = g.scope('rotary', () =>
-    rotaryTables(g, positions, rotaryFrequencies(config.rotary, headWidth)),
-  );
+  const angles = g.scope('rotary', () => {
+    const frequencies = rotaryFrequencies(config.rotary, headWidth);
+    return sections
+      ? sectionedRotaryTables(g, positions, frequencies, sections)
+      : rotaryTables(g, positions, frequencies);
+  });
   let rows = toRows(g, g.scope('embeddings', embeddings));
   cache.forEach((past, i) => {
     const name = `${prefix}model.layers.${i}`;
@@ -108,7 +125,7 @@ function decode(g: GraphBuilder, embeddings: () => Value, config: DecoderConfig,
 interface Surroundings {
   readonly past: { readonly key: Value; readonly value: Value };
   readonly mask: Value;
-  readonly angles: { readonly cos: Value; readonly sin: Value };
+  readonly angles: RotaryTables;
 }
 
 /** Attention of the new positions over the cache and themselves; `key` and `value` are the cache with them. */
@@ -157,4 +174,5 @@ function checkDecoder(config: DecoderConfig): void {
   checkDivides(model, ['kvHeads', kvHeads], ['heads', heads]);
   checkSizes(model, { 'headWidth / 2': headWidth / 2 });
   checkPositive(model, { eps, 'rotary.theta': rotary.theta, 'rotary.factor': rotary.factor });
+  if (rotary.sections) checkSections(model, rotary.sections, headWidth / 2);
 }
