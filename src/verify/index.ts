@@ -6,9 +6,11 @@ import type { Tensors } from '../core/tensor.ts';
 import { compareOutputs, type OutputDifference } from '../stats/parity.ts';
 import { prepareArtifacts } from '../weights/index.ts';
 import type { LlavaConfig } from '../zoo/llava.ts';
+import type { Qwen2VlConfig } from '../zoo/qwen2-vl.ts';
 import { contrastiveOutputs } from './contrastive.ts';
 import { modelIn } from './folder.ts';
 import { languageOutputs } from './language.ts';
+import { qwen2VlOutputs } from './qwen2-vl.ts';
 import { inputOf, type Recorded, recordedIn } from './recorded.ts';
 import { Sessions } from './sessions.ts';
 import { UNEXPANDED, visionLanguageOutputs } from './vision-language.ts';
@@ -79,6 +81,8 @@ function compute(model: ModelDef, sessions: Sessions, recorded: Recorded): Promi
       return languageOutputs(sessions, recorded);
     case 'llava':
       return visionLanguageOutputs(sessions, recorded, model.config as LlavaConfig);
+    case 'qwen2-vl':
+      return qwen2VlOutputs(sessions, recorded, model.config as Qwen2VlConfig);
     default:
       return wholeGraph(sessions, recorded);
   }

@@ -4,8 +4,9 @@ import type { ModelDef } from '../core/model.ts';
 import { CLIP_MODELS } from './members/clips.ts';
 import { IMAGE_MODELS } from './members/images.ts';
 import { LANGUAGE_MODELS } from './members/language.ts';
+import { QWEN2_VL_MODELS } from './members/qwen2-vl.ts';
 
-const MODELS: readonly ModelDef[] = [...IMAGE_MODELS, ...CLIP_MODELS, ...LANGUAGE_MODELS];
+const MODELS: readonly ModelDef[] = [...IMAGE_MODELS, ...CLIP_MODELS, ...LANGUAGE_MODELS, ...QWEN2_VL_MODELS];
 
 /** All models, families together, the larger variants behind the smaller. */
 export function models(): readonly ModelDef[] {

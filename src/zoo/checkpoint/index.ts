@@ -3,6 +3,7 @@ import type { ModelDef } from '../../core/model.ts';
 import { transformersClip } from './clip.ts';
 import { timmVit, torchvisionResNet, torchvisionVit, transformersResNet, transformersVit } from './images.ts';
 import { transformersDecoder, transformersLlava } from './language.ts';
+import { transformersQwen2Vl } from './qwen2-vl.ts';
 
 export interface CheckpointOptions {
   /** Intermediate results as further outputs, by the names that references use. */
@@ -24,6 +25,7 @@ const TRANSFORMERS: Readonly<Record<string, Reader>> = {
   llama: (c, _, o) => transformersDecoder('llama', c, o) as ModelDef,
   qwen2: (c, _, o) => transformersDecoder('qwen2', c, o) as ModelDef,
   llava: (c, _, o) => transformersLlava(c, o) as ModelDef,
+  qwen2_vl: (c, _, o) => transformersQwen2Vl(c, o) as ModelDef,
 };
 
 /** By `architecture`, for torchvision and timm, which have no config file of their own. */
