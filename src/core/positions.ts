@@ -66,7 +66,7 @@ export function promptPositions(
   const behind: number[] = [];
   let used = 0;
   for (let b = 0; b < batch; b++) {
-    const kept = Array.from({ length }, (_, i) => i).filter((i) => !seen || seen[b * length + i] !== 0);
+    const kept = Array.from({ length }, (_, i) => i).filter((i) => seen?.[b * length + i] !== 0);
     const row = kept.map((i) => all[b * length + i]!);
     const prompt = runsOf(row, imageToken, images.slice(used));
     used += prompt.used;
