@@ -1,6 +1,7 @@
 import { VersusError } from '../core/errors.ts';
 import type { Graph, ValueInfo } from '../core/graph.ts';
 import { graphCost } from '../graph/cost.ts';
+import { namesIn } from '../graph/dims.ts';
 import { type CommonOptions, lookingContextOf, print, printJson } from './context.ts';
 import { wholeNumber } from './numbers.ts';
 import { findModel } from './select.ts';
@@ -115,10 +116,13 @@ function inspectGraph(graph: Graph, dims: Record<string, number>) {
   };
 }
 
-/** One for every symbolic dimension of the inputs; an empty cache (`past…`) is the natural start of a decoder. */
+/**
+ * One for every name in the inputs' dimensions (`past+sequence` and `4*tokens` follow from theirs); an empty cache
+ * (`past…`) is the natural start of a decoder.
+ */
 function unitDims(graph: Graph): Record<string, number> {
-  const names = graph.inputs.flatMap((input) => input.shape.filter((dim) => typeof dim === 'string'));
-  return Object.fromEntries(names.map((dim) => [dim, /past/.test(dim) && !dim.includes('+') ? 0 : 1]));
+  const names = graph.inputs.flatMap((input) => input.shape.flatMap(namesIn));
+  return Object.fromEntries(names.map((name) => [name, /past/.test(name) ? 0 : 1]));
 }
 
 function parseDims(texts: readonly string[]): Record<string, number> {

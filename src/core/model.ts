@@ -40,7 +40,8 @@ export interface CropsPreprocess extends Normalise {
 /**
  * An image of any size as a sequence of flattened patches: Qwen2-VL's processor (transformers'
  * `image_processing_qwen2_vl.py`). Makes `pixel_values` [batch, patches, 3 · temporal · patch²] in merge order and
- * `patch_positions` int64 [patches, 2], row and column of each patch.
+ * `patch_positions` int64 [patches, 2], row and column of each patch; patches are merge² · tokens, and graphs declare them
+ * so (`4*tokens`), which keeps `tokens` a whole number. Images of one batch have one size.
  */
 export interface PatchesPreprocess extends Normalise {
   readonly kind: 'patches';
@@ -102,7 +103,8 @@ export interface Published {
  *   past_key_values.N.key/value [batch,kv_heads,past,head_dim] → logits, present.N.key/value);
  * - generate, vision-language: `vision` (pixel_values → image_features [batch, tokens, width]), `embed` (input_ids →
  *   inputs_embeds), `decoder` (inputs_embeds, attention_mask, position_ids, past_key_values.* → logits, present.*);
- *   with `tiling`, `vision` takes what that makes; with several position axes position_ids is [axes, batch, sequence];
+ *   with `tiling`, `vision` takes what that makes; with several position axes position_ids is [axes, batch, sequence]
+ *   (three: frame, row and column, by `gridPositions`);
  * - generate, encoder and decoder: `vision`, `embed`; `encoder` (inputs_embeds [batch, source, width], attention_mask
  *   [batch, source] → last_hidden_state, present.N.encoder.key/value [batch, heads, source, head_dim]); `decoder`
  *   (inputs_embeds [batch, sequence, width], encoder_attention_mask [batch, source], position_ids,
@@ -110,7 +112,7 @@ export interface Published {
  */
 export interface ModelDef<C = unknown> {
   readonly name: string;
-  /** The architecture: `resnet`, `vit`, `clip`, `qwen2`, `llava`. */
+  /** The architecture: `resnet`, `vit`, `clip`, `qwen2`, `llava`, `qwen2-vl`. */
   readonly family: string;
   readonly task: Task;
   readonly config: C;

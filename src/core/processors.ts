@@ -1,4 +1,4 @@
-import type { CropsPreprocess, ImagePreprocess } from './model.ts';
+import type { CropsPreprocess, ImagePreprocess, PatchesPreprocess } from './model.ts';
 
 /* The image processors that checkpoints were published with. Each says whose. */
 
@@ -84,4 +84,16 @@ export const plainPreprocess = (size: number): ImagePreprocess => ({
   resize: square(size),
   kernel: 'bilinear',
   ...HALVES,
+});
+
+/**
+ * `Qwen/Qwen2-VL-*-Instruct`: Qwen2VLImageProcessor with the limits that the checkpoints publish. The largest image,
+ * 12.8 megapixels, is 16,384 tokens; `maxPixels` bounds what that costs.
+ */
+export const qwen2VlPreprocess = (limits: Partial<PatchesPreprocess> = {}): PatchesPreprocess => ({
+  kind: 'patches',
+  ...{ patch: 14, merge: 2, temporal: 2, minPixels: 56 * 56, maxPixels: 12_845_056 },
+  kernel: 'bicubic',
+  ...OPENAI,
+  ...limits,
 });

@@ -1,7 +1,7 @@
 import { VersusError } from '../core/errors.ts';
 import type { CropsPreprocess } from '../core/model.ts';
 import { float32, type Tensor, type Tensors } from '../core/tensor.ts';
-import { lookup } from './preprocess.ts';
+import { normaliseTable } from './preprocess.ts';
 import { type Pixels, resample } from './resample.ts';
 
 /*
@@ -93,7 +93,7 @@ function padded({ width, height, data }: Pixels, target: number): Pixels {
 
 /** Channels first, [3, height, width]. */
 function normalised({ width, height, data }: Pixels, spec: CropsPreprocess): Float32Array {
-  const table = lookup(spec);
+  const table = normaliseTable(spec);
   const plane = width * height;
   const out = new Float32Array(3 * plane);
   for (let c = 0; c < 3; c++) {

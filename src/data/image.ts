@@ -40,6 +40,30 @@ async function readBounded(file: string): Promise<Uint8Array> {
   }
 }
 
+/** Loaded on first use: most cases decode nothing, and every process waits for what it imports. */
+async function opened(bytes: Uint8Array) {
+  const { default: sharp } = await import('sharp');
+  return sharp(bytes, { failOn: 'truncated', limitInputPixels: MAX_PIXELS, ignoreIcc: true, pages: 1 });
+}
+
+/**
+ * Width and height of an image file by its header, as `decodeImage` will find them.
+ * @throws VersusError `input` when it is no image
+ */
+export async function imageSize(file: string): Promise<{ width: number; height: number }> {
+  const bytes = await readBounded(file);
+  try {
+    const { width, height } = await (await opened(bytes)).metadata();
+    return { width, height };
+  } catch (error) {
+    throw new VersusError('input', `cannot read the size of an image: ${reasonOf(error)}`, {
+      where: file,
+      next: `replace or remove the file; supported are ${[...FORMATS].join(', ')}`,
+      cause: error,
+    });
+  }
+}
+
 /**
  * Decodes an image to 8-bit RGB as Pillow's `convert("RGB")` does: alpha is dropped, greys are repeated, an embedded
  * colour profile is ignored, EXIF orientation is not applied (torchvision's ImageFolder applies none either), and only
@@ -51,14 +75,7 @@ export async function decodeImage(source: string | Uint8Array, label?: string): 
   const where = label ?? (typeof source === 'string' ? source : 'image');
   const bytes = typeof source === 'string' ? await readBounded(source) : source;
   try {
-    // Loaded on first use: most cases decode nothing, and every process waits for what it imports.
-    const { default: sharp } = await import('sharp');
-    const image = sharp(bytes, {
-      failOn: 'truncated',
-      limitInputPixels: MAX_PIXELS,
-      ignoreIcc: true,
-      pages: 1,
-    });
+    const image = await opened(bytes);
     const { format } = await image.metadata();
     if (!FORMATS.has(format ?? '')) throw new Error(`format ${format} is not supported`);
     const { data, info } = await image

@@ -26,15 +26,22 @@ const DECODERS = 4;
  * @throws VersusError `input` naming the file that cannot be decoded.
  */
 export async function loadBatch(samples: readonly Sample[], spec: ImagePreprocess): Promise<Batch> {
-  const images = new Array<Tensor>(samples.length);
-  let next = 0;
-  const work = async () => {
-    for (let i = next++; i < samples.length; i = next++) {
-      images[i] = await preprocessImage(samples[i]!.image, spec);
-    }
-  };
-  await Promise.all(Array.from({ length: Math.min(DECODERS, samples.length) }, work));
+  const images = await eachSample(samples, ({ image }) => preprocessImage(image, spec));
   return { images: stackImages(images), samples };
+}
+
+/** `work` of every sample in their order, at most four at a time. */
+export async function eachSample<T>(
+  samples: readonly Sample[],
+  work: (sample: Sample) => Promise<T>,
+): Promise<T[]> {
+  const results = new Array<T>(samples.length);
+  let next = 0;
+  const worker = async () => {
+    for (let i = next++; i < samples.length; i = next++) results[i] = await work(samples[i]!);
+  };
+  await Promise.all(Array.from({ length: Math.min(DECODERS, samples.length) }, worker));
+  return results;
 }
 
 /**

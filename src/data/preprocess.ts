@@ -46,8 +46,8 @@ function cropStart(size: number, crop: number, rounding: 'floor' | 'even'): numb
   return rounding === 'even' && half - floor === 0.5 && floor % 2 === 1 ? floor + 1 : floor;
 }
 
-/** Per channel, what each 8-bit value becomes: (value · rescale − mean) / std, [3 · 256]. */
-export function lookup(spec: Pick<ImagePreprocess, 'mean' | 'std' | 'rescale'>): Float32Array {
+/** Per channel, what each 8-bit value becomes, [3 · 256]: (value · rescale − mean) / std. */
+export function normaliseTable(spec: Pick<ImagePreprocess, 'mean' | 'std' | 'rescale'>): Float32Array {
   const rescale = spec.rescale ?? 1 / 255;
   const table = new Float32Array(3 * 256);
   for (let c = 0; c < 3; c++) {
@@ -68,7 +68,7 @@ export function preprocessPixels(image: Pixels, spec: ImagePreprocess): Tensor {
   const rounding = spec.crop?.rounding ?? 'floor';
   const top = cropStart(resized.height, height, rounding);
   const left = cropStart(resized.width, width, rounding);
-  const table = lookup(spec);
+  const table = normaliseTable(spec);
   const out = new Float32Array(3 * height * width);
   for (let c = 0; c < 3; c++) {
     const black = table[c * 256]!;

@@ -1,7 +1,7 @@
 import * as z from 'zod';
 import { VersusError } from '../core/errors.ts';
-import type { ImagePreprocess } from '../core/model.ts';
-import { convnextPreprocess, HALVES, square } from '../core/processors.ts';
+import type { ImagePreprocess, PatchesPreprocess } from '../core/model.ts';
+import { convnextPreprocess, HALVES, qwen2VlPreprocess, square } from '../core/processors.ts';
 
 const edge = z.number().int().min(1).max(16384);
 const box = z.union([
@@ -10,6 +10,11 @@ const box = z.union([
   z.object({ shortest_edge: edge, longest_edge: edge.optional() }),
 ]);
 const triple = z.tuple([z.number(), z.number(), z.number()]);
+const normalised = {
+  do_normalize: z.boolean().optional(),
+  image_mean: triple.optional(),
+  image_std: triple.optional(),
+};
 const schema = z.object({
   image_processor_type: z.string().max(200).optional(),
   feature_extractor_type: z.string().max(200).optional(),
@@ -21,9 +26,7 @@ const schema = z.object({
   crop_size: box.nullish(),
   do_rescale: z.boolean().optional(),
   rescale_factor: z.number().optional(),
-  do_normalize: z.boolean().optional(),
-  image_mean: triple.optional(),
-  image_std: triple.optional(),
+  ...normalised,
 });
 type ProcessorConfig = z.infer<typeof schema>;
 
@@ -45,25 +48,37 @@ function cropOf(config: ProcessorConfig): ImagePreprocess['crop'] {
   return 'height' in size ? { height: size.height, width: size.width } : square(size.shortest_edge);
 }
 
+const CONFIG_FILE = 'preprocessor_config.json';
+const QWEN2_VL = /qwen2_?vl/i;
+
+/** @throws VersusError `input` naming the first field that is wrong */
+function parsed<T>(shape: z.ZodType<T>, json: unknown, where: string): T {
+  const result = shape.safeParse(json);
+  if (result.success) return result.data;
+  const issue = result.error.issues[0]!;
+  throw new VersusError('input', `not an image processor: ${issue.message}`, {
+    where: `${where}: ${issue.path.join('.') || '(root)'}`,
+    next: 'use the preprocessor_config.json that lies beside the checkpoint',
+  });
+}
+
 /**
  * Reads a Hugging Face `preprocessor_config.json` (already parsed) as an `ImagePreprocess`. `where` names the file in errors.
  *
  * @throws VersusError `input` when a field has the wrong type, `unsupported` for a kernel or a processor with dynamic size.
  */
-export function fromProcessorConfig(json: unknown, where = 'preprocessor_config.json'): ImagePreprocess {
-  const parsed = schema.safeParse(json);
-  if (!parsed.success) {
-    const issue = parsed.error.issues[0]!;
-    throw new VersusError('input', `not an image processor: ${issue.message}`, {
-      where: `${where}: ${issue.path.join('.') || '(root)'}`,
-      next: 'use the preprocessor_config.json that lies beside the checkpoint',
-    });
-  }
-  const config = parsed.data;
+export function fromProcessorConfig(json: unknown, where = CONFIG_FILE): ImagePreprocess {
+  const config = parsed(schema, json, where);
   const kind = config.image_processor_type ?? config.feature_extractor_type ?? '';
   const convnext = /convnext/i.test(kind);
   const kernel = PILLOW_KERNELS[config.resample ?? (convnext || /clip|deit|siglip/i.test(kind) ? 3 : 2)];
-  if (!kernel || /qwen2_?vl/i.test(kind) || config.do_resize === false) {
+  if (QWEN2_VL.test(kind)) {
+    throw new VersusError('unsupported', `image processor ${kind} is not a fixed resize: it cuts patches`, {
+      where,
+      next: 'read it as a tiling (fromPatchesConfig), and give it to the model as `tiling`',
+    });
+  }
+  if (!kernel || config.do_resize === false) {
     throw new VersusError('unsupported', `image processor ${kind || '(unnamed)'} is not a fixed resize`, {
       where,
       next: 'supported are resample 2 (bilinear) and 3 (bicubic) with a fixed size or shorter edge',
@@ -83,4 +98,43 @@ export function fromProcessorConfig(json: unknown, where = 'preprocessor_config.
   const cropped = config.do_center_crop ?? /clip|deit/i.test(kind.replace(/siglip/i, ''));
   const crop = cropped ? cropOf(config) : undefined;
   return { resize, kernel, ...(crop ? { crop } : {}), ...rest };
+}
+
+const pixels = z.number().int().min(1).max(1e9);
+const patchesSchema = z.object({
+  image_processor_type: z.string().max(200),
+  patch_size: z.number().int().min(1).max(1024).default(14),
+  merge_size: z.number().int().min(1).max(64).default(2),
+  temporal_patch_size: z.number().int().min(1).max(64).default(2),
+  min_pixels: pixels.default(56 * 56),
+  max_pixels: pixels.default(28 * 28 * 1280),
+  resample: z.number().int().default(3),
+  do_resize: z.literal(true).optional(),
+  do_rescale: z.literal(true).optional(),
+  ...normalised,
+});
+
+/**
+ * Reads the `preprocessor_config.json` (already parsed) of a Qwen2-VL, with the defaults of Qwen2VLImageProcessor 4.45.2.
+ *
+ * @throws VersusError `input` when a field is wrong, `unsupported` for another processor or kernel.
+ */
+export function fromPatchesConfig(json: unknown, where = CONFIG_FILE): PatchesPreprocess {
+  const config = parsed(patchesSchema, json, where);
+  const kernel = PILLOW_KERNELS[config.resample];
+  if (!QWEN2_VL.test(config.image_processor_type) || !kernel) {
+    const what = `image processor ${config.image_processor_type} with resample ${config.resample}`;
+    throw new VersusError('unsupported', `${what} makes no patches that are understood`, {
+      where,
+      next: 'supported is Qwen2VLImageProcessor with resample 2 (bilinear) or 3 (bicubic)',
+    });
+  }
+  const normalise = config.do_normalize ?? true;
+  const published = qwen2VlPreprocess();
+  return {
+    ...{ kind: 'patches', kernel, patch: config.patch_size, merge: config.merge_size },
+    ...{ temporal: config.temporal_patch_size, minPixels: config.min_pixels, maxPixels: config.max_pixels },
+    mean: normalise ? (config.image_mean ?? published.mean) : [0, 0, 0],
+    std: normalise ? (config.image_std ?? published.std) : [1, 1, 1],
+  };
 }

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { VersusError } from '../core/errors.ts';
 import type { Attribute, Dim, Graph, Init, Node, Param, Shape, ValueInfo } from '../core/graph.ts';
 import { type DType, int64, type Tensor, tensor, toBytes, toFloat16 } from '../core/tensor.ts';
-import { productOf, sameDim, showShape } from './dims.ts';
+import { exactQuotient, productOf, sameDim, showShape } from './dims.ts';
 import { type Attributes, Operators, type Value } from './fluent.ts';
 import { inferNode, typeOfParam } from './infer.ts';
 import type { Type } from './ops/entry.ts';
@@ -144,23 +144,30 @@ export class GraphBuilder extends Operators {
 
   /**
    * A symbolic dimension at run time, as int64 [1]: taken from the first input, else the first value made so far, that has
-   * exactly this dimension. Built once per name.
+   * exactly this dimension, else from an input that has a whole multiple of it. Built once per name.
    */
   dim(name: string): Value {
     const known = this.#dims.get(name);
     if (known) return known;
-    const made = [...this.#types].map(([value, type]) => ({ name: value, ...type }));
-    for (const source of [...this.#inputs, ...made]) {
-      const at = source.shape.findIndex((d) => typeof d === 'string' && sameDim(d, name));
-      if (at < 0) continue;
-      const outer = this.#prefix;
-      this.#prefix = `dim/${name}/`;
-      const value = this.gather(this.shapeOf(source), this.ints([at]), 0);
-      this.#prefix = outer;
-      this.#dims.set(name, value);
-      return value;
-    }
-    return this.#fail(`no input has a dimension ${name}, nor has a value`);
+    const made = [...this.#types].map(([value, type]): Value => ({ name: value, ...type }));
+    const holders = (sources: readonly Value[]) =>
+      sources.flatMap((source) =>
+        source.shape.flatMap((d, at) => {
+          const times = typeof d === 'string' ? exactQuotient(d, name) : null;
+          return typeof times === 'number' ? [{ source, at, times }] : [];
+        }),
+      );
+    const inputs = holders(this.#inputs);
+    const exact = (h: { times: number }) => h.times === 1;
+    const found = inputs.find(exact) ?? holders(made).find(exact) ?? inputs[0];
+    if (!found) return this.#fail(`no input has a dimension ${name}, nor has a value`);
+    const outer = this.#prefix;
+    this.#prefix = `dim/${name}/`;
+    const size = this.gather(this.shapeOf(found.source), this.ints([found.at]), 0);
+    const value = found.times === 1 ? size : this.div(size, this.ints([found.times]));
+    this.#prefix = outer;
+    this.#dims.set(name, value);
+    return value;
   }
 
   /** An int64 vector of dimensions; symbolic ones are read from the inputs at run time. */

@@ -6,9 +6,12 @@ import { counting, filled, joined } from './tokens.ts';
 export interface Places {
   /** [batch, past + sequence] */
   readonly mask?: Tensor | undefined;
-  /** [batch, sequence] */
+  /** [batch, sequence], or [axes, batch, sequence] */
   readonly positions?: Tensor | undefined;
 }
+
+/** Positions of `length` new tokens behind `past` cached ones. */
+type PositionRule = (batch: number, past: number, length: number) => Tensor;
 
 /** A decoder graph that remembers its keys and values from step to step. */
 export class CachedDecoder {
@@ -16,13 +19,16 @@ export class CachedDecoder {
   readonly #graph: string;
   /** `input_ids` or `inputs_embeds`. */
   readonly #input: string;
+  readonly #positions: PositionRule;
   #cache: Tensors | null = null;
   #mask: Tensor | null = null;
 
-  constructor(sessions: Sessions, graph: string, input: string) {
+  /** @param positions of steps that say none; counted on behind the cache when left out */
+  constructor(sessions: Sessions, graph: string, input: string, positions: PositionRule = counting) {
     this.#sessions = sessions;
     this.#graph = graph;
     this.#input = input;
+    this.#positions = positions;
   }
 
   /** Feeds the next positions of every sequence, [batch, sequence, …]; their logits. */
@@ -34,7 +40,7 @@ export class CachedDecoder {
     const feeds: Tensors = {
       [this.#input]: next,
       attention_mask: this.#mask,
-      position_ids: places.positions ?? counting(batch, past, length),
+      position_ids: places.positions ?? this.#positions(batch, past, length),
       ...(this.#cache ?? (await this.#emptyCache(batch))),
     };
     const { logits, ...present } = await this.#sessions.run(this.#graph, feeds);

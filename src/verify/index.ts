@@ -7,10 +7,12 @@ import { compareOutputs, type OutputDifference } from '../stats/parity.ts';
 import { prepareArtifacts } from '../weights/index.ts';
 import type { LlavaConfig } from '../zoo/llava.ts';
 import type { Phi3VisionConfig } from '../zoo/phi3-vision.ts';
+import type { Qwen2VlConfig } from '../zoo/qwen2-vl.ts';
 import { contrastiveOutputs } from './contrastive.ts';
 import { modelIn } from './folder.ts';
 import { languageOutputs } from './language.ts';
 import { phi3VisionOutputs } from './phi3-vision.ts';
+import { qwen2VlOutputs } from './qwen2-vl.ts';
 import { inputOf, type Recorded, recordedIn } from './recorded.ts';
 import { Sessions } from './sessions.ts';
 import { UNEXPANDED, visionLanguageOutputs } from './vision-language.ts';
@@ -84,6 +86,8 @@ function compute(model: ModelDef, sessions: Sessions, recorded: Recorded): Promi
       return visionLanguageOutputs(sessions, recorded, model.config as LlavaConfig);
     case 'phi3-vision':
       return phi3VisionOutputs(sessions, recorded, model.config as Phi3VisionConfig);
+    case 'qwen2-vl':
+      return qwen2VlOutputs(sessions, recorded, model.config as Qwen2VlConfig);
     default:
       return wholeGraph(sessions, recorded);
   }

@@ -54,7 +54,8 @@ export async function visionLanguageOutputs(
   return outputs;
 }
 
-function firstColumns(ids: Tensor, count: number): Tensor {
+/** The first `count` columns of ids [batch, length]. */
+export function firstColumns(ids: Tensor, count: number): Tensor {
   const [batch = 0, length = 0] = ids.shape;
   const all = toNumbers(ids);
   return int64(

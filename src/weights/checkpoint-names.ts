@@ -36,7 +36,21 @@ const SPELLINGS: readonly Spelling[] = [
       ['multi_modal_projector.', 'model.multi_modal_projector.'],
     ],
   },
+  {
+    label: 'Qwen2-VL since transformers 4.52',
+    prefixes: [
+      ['visual.', 'model.visual.'],
+      ['model.', 'model.language_model.'],
+    ],
+  },
   ...OPTIONAL_PREFIXES.map((p): Spelling => ({ label: `with '${p}' before each`, prefixes: [['', p]] })),
+  {
+    label: 'Qwen2-VL since transformers 4.52',
+    prefixes: [
+      ['visual.', 'model.visual.'],
+      ['model.', 'model.language_model.'],
+    ],
+  },
   ...OPTIONAL_PREFIXES.map((p): Spelling => ({ label: `without '${p}'`, prefixes: [[p, '']] })),
 ];
 

@@ -1,12 +1,24 @@
+import type { Sample } from '../core/dataset.ts';
 import { VersusError } from '../core/errors.ts';
+import type { ModelDef } from '../core/model.ts';
 import { random } from '../core/random.ts';
+import type { Tensors } from '../core/tensor.ts';
 import type { Workload } from '../core/workload.ts';
 import { loadBatch } from '../data/loader.ts';
+import { loadTiled, ofOneSize } from '../data/tiling.ts';
 
 export interface DecodeParams {
   readonly dataset: string;
   /** `test` when left out. */
   readonly split?: string;
+}
+
+function loaderOf({ name, preprocess, tiling }: ModelDef): (files: readonly Sample[]) => Promise<Tensors> {
+  if (tiling) return (files) => loadTiled(files, tiling);
+  if (preprocess) return async (files) => ({ images: (await loadBatch(files, preprocess)).images });
+  throw new VersusError('usage', `${name} has no preprocess and no tiling`, {
+    next: 'give the model one, e.g. vitPreprocess()',
+  });
 }
 
 /**
@@ -21,25 +33,21 @@ export const decode: Workload<DecodeParams> = {
   ],
 
   async open(job) {
-    const { preprocess } = job.model;
-    if (!preprocess) {
-      throw new VersusError('usage', `${job.model.name} has no preprocess`, {
-        next: 'give the model one, e.g. vitPreprocess()',
-      });
-    }
+    const load = loaderOf(job.model);
     const split = job.params.split ?? 'test';
-    const samples = random(job.seed).shuffle(await (await job.dataset(job.params.dataset)).samples(split));
-    if (samples.length === 0) {
+    const all = random(job.seed).shuffle(await (await job.dataset(job.params.dataset)).samples(split));
+    if (all.length === 0) {
       throw new VersusError('input', `split ${split} of ${job.params.dataset} has no samples`);
     }
+    const samples = job.model.tiling ? await ofOneSize(all) : all;
     const filesOf = (repetition: number) =>
       Array.from({ length: job.batch }, (_, i) => samples[(repetition * job.batch + i) % samples.length]!);
     return {
       async *steps(repetition) {
         const files = filesOf(repetition);
-        yield { phase: 'preprocess', items: job.batch, run: () => loadBatch(files, preprocess) };
+        yield { phase: 'preprocess', items: job.batch, run: () => load(files) };
       },
-      outputs: async () => ({ images: (await loadBatch(filesOf(0), preprocess)).images }),
+      outputs: () => load(filesOf(0)),
       close: async () => undefined,
     };
   },

@@ -10,6 +10,8 @@ const PAST = 'past_key_values.';
 /** Keys and values by their `past_key_values.*` names, and how many positions they hold. */
 export interface Cache {
   readonly length: number;
+  /** How far positions are from places in the cache, where an image takes fewer positions than tokens; 0 when left out. */
+  readonly shift?: number;
   readonly tensors: Tensors;
 }
 
@@ -87,7 +89,7 @@ export function advance(cache: Cache, outputs: Tensors, sequence: number): Cache
     }
     tensors[name] = present;
   }
-  return { length: cache.length + sequence, tensors };
+  return { ...cache, length: cache.length + sequence, tensors };
 }
 
 /**
@@ -113,7 +115,7 @@ export function decoderFeeds(
       info.name === 'attention_mask'
         ? () => 1
         : info.name === 'position_ids'
-          ? (i: number) => cache.length + (i % call.sequence)
+          ? (i: number) => cache.length + (cache.shift ?? 0) + (i % call.sequence)
           : null;
     // inputs_embeds comes from another graph inside the timed step.
     if (info.name === 'inputs_embeds') continue;

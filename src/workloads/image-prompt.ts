@@ -1,21 +1,20 @@
 import type { Session } from '../core/backend.ts';
-import type { Sample } from '../core/dataset.ts';
 import { VersusError } from '../core/errors.ts';
 import type { Graph } from '../core/graph.ts';
-import type { ImagePreprocess } from '../core/model.ts';
-import { random } from '../core/random.ts';
+import type { Run } from '../core/positions.ts';
 import type { Tensor, Tensors } from '../core/tensor.ts';
 import { tensor } from '../core/tensor.ts';
-import type { Job, Metric, Workload } from '../core/workload.ts';
-import { loadBatch } from '../data/loader.ts';
+import type { Metric, Workload } from '../core/workload.ts';
 import type { Tokenizer } from '../data/tokenizer.ts';
 import { inferShapes } from '../graph/infer.ts';
 import { graphMacs, graphOf } from './cost.ts';
 import { checkLengths } from './generate.ts';
-import { asFloat, concrete, type Dims, drawImages, imageDims, imageInput } from './inputs.ts';
+import { type ImageParams, imageRun, imageSource, visionDims } from './image-source.ts';
+import type { Dims } from './inputs.ts';
 import {
   forcedLogits,
   generateSteps,
+  type Insertion,
   languageMacs,
   languageMetrics,
   onlyOutput,
@@ -23,14 +22,10 @@ import {
 } from './language.ts';
 import { exactly, tokenizerOf } from './text.ts';
 
-export interface ImagePromptParams {
+export interface ImagePromptParams extends ImageParams {
   /** Tokens of the question, per sequence; the image and `USER: ` come before it. */
   readonly promptTokens: number;
   readonly newTokens: number;
-  /** Image files; without it (or without a `preprocess` of the model) seeded pixels are used and nothing is decoded. */
-  readonly dataset?: string;
-  /** `test` when left out. */
-  readonly split?: string;
   readonly question?: string;
   readonly tokenizer?: string;
 }
@@ -86,23 +81,15 @@ function inferredRows(graph: Graph, dims: Dims, batch: number): number | null {
   return shape.length === 3 ? rows : rows / batch;
 }
 
-async function imagesOf(job: Job<ImagePromptParams>): Promise<readonly Sample[] | null> {
-  const { dataset, split = 'test' } = job.params;
-  if (dataset === undefined || !job.model.preprocess) return null;
-  const samples = await (await job.dataset(dataset)).samples(split);
-  if (samples.length === 0) throw new VersusError('input', `split ${split} of ${dataset} has no samples`);
-  return random(job.seed).shuffle(samples);
-}
-
 /** Image tokens per image, by running the tower once: the one way that holds for every model. */
-async function imageTokens(vision: Session, pixels: Tensors, batch: number): Promise<number> {
-  const { shape } = onlyOutput(vision, await vision.run(pixels));
+async function imageTokens(vision: Session, feeds: Tensors, batch: number): Promise<number> {
+  const { shape } = onlyOutput(vision, await vision.run(feeds));
   return shape.length === 3 ? shape[1]! : shape[0]! / batch;
 }
 
 /**
- * One image and a question through a vision-language model, its phases apart: `preprocess` (decode, resize, normalise a
- * real file), `vision` (tower and projector), `prefill` (embedding, features put in place, decoder), `decode`.
+ * One image and a question through a vision-language model, its phases apart: `preprocess` (decode a real file, resize,
+ * cut, normalise), `vision` (tower and projector), `prefill` (embedding, features put in place, decoder), `decode`.
  */
 export const imagePrompt: Workload<ImagePromptParams> = {
   name: 'image-prompt',
@@ -113,11 +100,12 @@ export const imagePrompt: Workload<ImagePromptParams> = {
     ...languageMetrics(['preprocess', 'vision']),
   ],
 
+  /** Null where tiles are cut from a dataset's images: how many is known only with the images. */
   async macs(params, batch, model) {
     const graph = await graphOf(model, 'vision');
-    const dims = imageDims(imageInput(graph.inputs), model, batch);
-    const rows = inferredRows(graph, dims, batch);
-    const vision = await graphMacs(model, 'vision', () => dims);
+    const dims = visionDims(params, batch, model, graph);
+    const rows = dims && inferredRows(graph, dims, batch);
+    const vision = dims && (await graphMacs(model, 'vision', () => dims));
     if (rows === null || vision === null) return null;
     const { before, after } = promptAround(await tokenizerOf(model, 'embed', params.tokenizer), params);
     const text = await languageMacs(model, batch, before.length + rows + after.length, params.newTokens);
@@ -127,55 +115,52 @@ export const imagePrompt: Workload<ImagePromptParams> = {
   async open(job) {
     const { params, batch, model } = job;
     checkLengths(params);
-    const samples = await imagesOf(job);
     const vision = await job.open('vision');
-    const input = imageInput(vision.inputs);
-    const shape = concrete(input, imageDims(input, model, batch));
+    const images = await imageSource(job, vision);
     const language = await openLanguage(job);
     const tokenizer = await tokenizerOf(model, 'embed', params.tokenizer);
-    const drawn = drawImages(input, shape, job.seed);
-    const load = async (files: readonly Sample[], spec: ImagePreprocess): Promise<Tensor> =>
-      asFloat((await loadBatch(files, spec)).images, input.dtype);
-    const filesOf = (repetition: number) =>
-      Array.from({ length: batch }, (_, i) => samples![(repetition * batch + i) % samples!.length]!);
-    const rows = await imageTokens(vision, { [input.name]: drawn }, batch);
+    const rows = await imageTokens(vision, images.first, batch);
     const { before, after } = promptAround(tokenizer, params);
     const sequence = [...before, ...new Array<number>(rows).fill(0), ...after];
     const prompt = Array.from({ length: batch }, () => sequence).flat();
+    const runs: readonly Run[] = [
+      { text: before.length },
+      imageRun(model.tiling, images.first, rows),
+      { text: after.length },
+    ];
+    const showing = (features: () => Tensor): Insertion => ({
+      splice: (embeds) => spliceFeatures(embeds, features(), before.length),
+      runs,
+    });
 
     return {
       async *steps(repetition) {
-        let pixels = drawn;
-        if (samples) {
-          const files = filesOf(repetition);
-          const spec = model.preprocess!;
+        let feeds = images.first;
+        const { load } = images;
+        if (load) {
           yield {
             phase: 'preprocess',
             items: batch,
             run: async () => {
-              pixels = await load(files, spec);
+              feeds = await load(repetition);
             },
           };
         }
-        let features: Tensor = drawn;
+        let features: Tensor | undefined;
         yield {
           phase: 'vision',
           items: batch,
           run: async () => {
-            features = onlyOutput(vision, await vision.run({ [input.name]: pixels }));
+            features = onlyOutput(vision, await vision.run(feeds));
           },
         };
-        yield* generateSteps(language, prompt, batch, params.newTokens, (embeds) =>
-          spliceFeatures(embeds, features, before.length),
-        );
+        const image = showing(() => features!);
+        yield* generateSteps(language, prompt, batch, params.newTokens, image);
       },
       async outputs() {
-        const pixels = samples ? await load(filesOf(0), model.preprocess!) : drawn;
-        const features = onlyOutput(vision, await vision.run({ [input.name]: pixels }));
-        const logits = await forcedLogits(language, prompt, batch, (embeds) =>
-          spliceFeatures(embeds, features, before.length),
-        );
-        return { image_features: features, ...logits };
+        const features = onlyOutput(vision, await vision.run(images.first));
+        const image = showing(() => features);
+        return { image_features: features, ...(await forcedLogits(language, prompt, batch, image)) };
       },
       async close() {
         await vision.close();

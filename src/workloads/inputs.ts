@@ -3,9 +3,10 @@ import { VersusError } from '../core/errors.ts';
 import type { ValueInfo } from '../core/graph.ts';
 import type { ModelDef } from '../core/model.ts';
 import { random, seedOf } from '../core/random.ts';
-import type { DType, Tensor, TensorData } from '../core/tensor.ts';
+import type { DType, Tensor, TensorData, Tensors } from '../core/tensor.ts';
 import { allocate, elementCount, tensor, toFloat16, toNumbers } from '../core/tensor.ts';
 import { fixedSize } from '../data/preprocess.ts';
+import { exactQuotient, namesIn } from '../graph/dims.ts';
 
 /** Sizes by the name of a symbolic dimension. */
 export type Dims = Readonly<Record<string, number>>;
@@ -73,6 +74,37 @@ export function concrete(info: ValueInfo, dims: Dims): number[] {
     }
     return size;
   });
+}
+
+/**
+ * Sizes of the symbolic dimensions of inputs that are fed; where an input is declared as a multiple (`4*tokens`), of its
+ * name too.
+ */
+export function fedDims(inputs: readonly ValueInfo[], feeds: Tensors): Dims {
+  const dims: Record<string, number> = {};
+  for (const { name, shape } of inputs) {
+    shape.forEach((dim, axis) => {
+      const size = feeds[name]?.shape[axis];
+      if (typeof dim !== 'string' || size === undefined) return;
+      dims[dim] = size;
+      for (const part of namesIn(dim)) {
+        const times = exactQuotient(dim, part);
+        if (typeof times === 'number') dims[part] = size / times;
+      }
+    });
+  }
+  return dims;
+}
+
+/** Feeds in the number types that the inputs want. @throws VersusError `unsupported` for an input that is neither float nor int */
+export function asFed(inputs: readonly ValueInfo[], feeds: Tensors): Tensors {
+  return Object.fromEntries(
+    Object.entries(feeds).map(([name, t]) => {
+      const dtype = inputs.find((i) => i.name === name)?.dtype ?? t.dtype;
+      if (dtype === t.dtype) return [name, t];
+      return [name, t.dtype === 'float32' ? asFloat(t, dtype) : asInts(dtype, t.shape, toNumbers(t))];
+    }),
+  );
 }
 
 const FLOATS = new Set<DType>(['float32', 'float64', 'float16']);

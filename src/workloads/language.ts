@@ -1,26 +1,32 @@
 import type { Session } from '../core/backend.ts';
 import { VersusError } from '../core/errors.ts';
 import type { ModelDef } from '../core/model.ts';
+import type { Run } from '../core/positions.ts';
 import type { Tensor, Tensors } from '../core/tensor.ts';
 import type { Job, Metric, Step } from '../core/workload.ts';
 import { graphMacs } from './cost.ts';
 import type { Cache } from './decoder.ts';
 import { advance, decoderFeeds, dimsOfCall, emptyCache, greedy, idsFor, lastLogits } from './decoder.ts';
+import { imagePositions, positionShift } from './positions.ts';
 
 /** A language model as a session runs it: `model` alone, or `embed` and then `decoder` (vision-language models). */
 export interface Language {
-  emptyCache(batch: number): Cache;
+  /** For a prompt with an image, which moves the positions of what comes behind it. */
+  emptyCache(batch: number, image?: Insertion): Cache;
   /**
    * Makes everything ready for one call and returns what is to be timed: the sessions' runs and nothing else. `ids` are
-   * [batch, sequence] row by row; `splice` may replace embedded tokens by image features.
+   * [batch, sequence] row by row; `image` is what the prompt shows.
    */
-  prepare(
-    ids: readonly number[],
-    batch: number,
-    cache: Cache,
-    splice?: (embeds: Tensor) => Tensor,
-  ): () => Promise<Tensors>;
+  prepare(ids: readonly number[], batch: number, cache: Cache, image?: Insertion): () => Promise<Tensors>;
   close(): Promise<void>;
+}
+
+/** What an image changes in a prompt. */
+export interface Insertion {
+  /** Embedded tokens are replaced by image features. */
+  splice(embeds: Tensor): Tensor;
+  /** The prompt of every sequence as text and images, for decoders with several position axes. */
+  readonly runs: readonly Run[];
 }
 
 /** Names of the graphs that text runs through, in order, and of the one that images run through, if there is one. */
@@ -45,18 +51,27 @@ export async function openLanguage(job: Job<unknown>): Promise<Language> {
   const embed = names.tokens === names.decoder ? null : await job.open(names.tokens);
   const dims = job.model.dims ?? {};
   return {
-    emptyCache: (batch) => emptyCache(decoder, batch, dims),
-    prepare(ids, batch, cache, splice) {
+    emptyCache: (batch, image) => ({
+      ...emptyCache(decoder, batch, dims),
+      shift: image ? positionShift(decoder, image.runs) : 0,
+    }),
+    prepare(ids, batch, cache, image) {
       const call = { batch, sequence: ids.length / batch };
       if (!embed) {
         const feeds = decoderFeeds(decoder, cache, call, { input_ids: idsFor(decoder, batch, ids) }, dims);
         return () => decoder.run(feeds);
       }
       const tokens = { input_ids: idsFor(embed, batch, ids) };
-      const rest = decoderFeeds(decoder, cache, call, {}, dims);
+      const rest = decoderFeeds(
+        decoder,
+        cache,
+        call,
+        image ? imagePositions(decoder, image.runs, call) : {},
+        dims,
+      );
       return async () => {
         const embeds = onlyOutput(embed, await embed.run(tokens));
-        return decoder.run({ ...rest, inputs_embeds: splice ? splice(embeds) : embeds });
+        return decoder.run({ ...rest, inputs_embeds: image ? image.splice(embeds) : embeds });
       };
     },
     async close() {
@@ -79,13 +94,13 @@ export async function* generateSteps(
   prompt: readonly number[],
   batch: number,
   newTokens: number,
-  splice?: (embeds: Tensor) => Tensor,
+  image?: Insertion,
 ): AsyncGenerator<Step, void> {
-  let cache = language.emptyCache(batch);
+  let cache = language.emptyCache(batch, image);
   let ids: readonly number[] = prompt;
   let outputs: Tensors = {};
   for (let made = 0; made < newTokens; made++) {
-    const call = language.prepare(ids, batch, cache, made === 0 ? splice : undefined);
+    const call = language.prepare(ids, batch, cache, made === 0 ? image : undefined);
     yield {
       phase: made === 0 ? 'prefill' : 'decode',
       items: ids.length,
@@ -106,13 +121,13 @@ export async function forcedLogits(
   language: Language,
   prompt: readonly number[],
   batch: number,
-  splice?: (embeds: Tensor) => Tensor,
+  image?: Insertion,
 ): Promise<Tensors> {
   const out: Tensors = {};
-  let cache = language.emptyCache(batch);
+  let cache = language.emptyCache(batch, image);
   let ids: readonly number[] = prompt;
   for (const name of ['prefill', 'decode.1', 'decode.2']) {
-    const outputs = await language.prepare(ids, batch, cache, name === 'prefill' ? splice : undefined)();
+    const outputs = await language.prepare(ids, batch, cache, name === 'prefill' ? image : undefined)();
     out[`${name}.logits`] = lastLogits(outputs);
     cache = advance(cache, outputs, ids.length / batch);
     ids = Array.from({ length: batch }, (_, b) => prompt[(b * prompt.length) / batch]!);

@@ -71,3 +71,22 @@ export function checkOnly(
 ): void {
   if (actual !== wanted) refuse(model, field, `exists for ${other} '${wanted}' only, not for '${actual}'`);
 }
+
+/**
+ * @param axes how many there must be; any number when left out
+ * @throws VersusError `usage` naming the field, unless rotary sections are whole numbers that make up all pairs of a head
+ */
+export function checkSections(
+  model: string,
+  sections: readonly number[],
+  pairs: number,
+  axes = sections.length,
+): void {
+  const field = 'rotary.sections';
+  if (sections.length !== axes)
+    refuse(model, field, `must be one per axis, ${axes}; it has ${sections.length}`);
+  checkSizes(model, { [`${field}.length`]: sections.length }, pairs);
+  checkSizes(model, Object.fromEntries(sections.map((s, i) => [`${field}[${i}]`, s])), pairs);
+  const sum = sections.reduce((a, b) => a + b, 0);
+  if (sum !== pairs) refuse(model, field, `must add up to headWidth / 2 (${pairs}), they add up to ${sum}`);
+}

@@ -1,4 +1,5 @@
 import type { Graph } from '../core/graph.ts';
+import type { Parts } from '../core/model.ts';
 import { GraphBuilder, type Value } from '../graph/builder.ts';
 import { checkDepths, checkDivides, checkPositive, checkSizes } from './check.ts';
 import { type BlockNames, encoderBlock } from './encoder.ts';
@@ -46,6 +47,13 @@ export interface ClipConfig {
   /** Also put out what lies before the normalisation: features, hidden states, the logit scale. */
   readonly taps?: boolean;
 }
+
+/** For scopes of training: the scale of the similarities belongs to neither tower. */
+export const CLIP_PARTS: Parts = {
+  vision: ['vision_model', 'visual_projection'],
+  text: ['text_model', 'text_projection'],
+  'cross-modal': ['logit_scale'],
+};
 
 /**
  * `vision`: pixel_values → image_embeds; `text`: input_ids, attention_mask [batch, sequence] → text_embeds, both of length

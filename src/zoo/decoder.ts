@@ -1,10 +1,18 @@
 import type { Graph } from '../core/graph.ts';
+import type { Parts } from '../core/model.ts';
 import { GraphBuilder, type Value } from '../graph/builder.ts';
-import { checkDepths, checkDivides, checkPositive, checkSizes } from './check.ts';
+import { checkDepths, checkDivides, checkPositive, checkSections, checkSizes } from './check.ts';
 import { type Activation, activate, EMBEDDING, linear, linearOf, rmsNorm, toRows } from './layers.ts';
 import { checkLongRope, type LongRope, longRopeTables } from './long-rope.ts';
 import { causalMask, countTo } from './mask.ts';
-import { type Rotary, type RotaryTables, rotaryFrequencies, rotaryTables, rotate } from './rotary.ts';
+import {
+  type Rotary,
+  type RotaryTables,
+  rotaryFrequencies,
+  rotaryTables,
+  rotate,
+  sectionedRotaryTables,
+} from './rotary.ts';
 
 /**
  * The decoder-only language model of Llama, Vicuna, Qwen2 and Phi-3: RMSNorm, rotary positions, grouped-query attention with a
@@ -39,8 +47,12 @@ export interface DecoderConfig {
   readonly logits: 'all' | 'last';
 }
 
+/** A language model is all text. */
+export const DECODER_PARTS: Parts = { text: [''] };
+
 /**
- * `model`: input_ids [batch, sequence], attention_mask [batch, past+sequence], position_ids [batch, sequence],
+ * `model`: input_ids [batch, sequence], attention_mask [batch, past+sequence], position_ids [batch, sequence] (with
+ * `rotary.sections` [axes, batch, sequence]),
  * past_key_values.N.key and .value [batch, kvHeads, past, headWidth] → logits, present.N.key and .value (rotated keys).
  * @throws VersusError `usage` when a size is impossible; names the field.
  */
@@ -71,7 +83,9 @@ function embeddingTable(g: GraphBuilder, config: DecoderConfig, prefix: string):
 function decode(g: GraphBuilder, embeddings: () => Value, config: DecoderConfig, prefix: string): void {
   const { width, depth, kvHeads, headWidth, vocabulary, eps } = config;
   const attentionMask = g.input('attention_mask', 'int64', ['batch', 'past+sequence']);
-  const positions = g.input('position_ids', 'int64', ['batch', 'sequence']);
+  const sections = 'long' in config.rotary ? undefined : config.rotary.sections;
+  const axes = sections ? [sections.length] : [];
+  const positions = g.input('position_ids', 'int64', [...axes, 'batch', 'sequence']);
   const cache = Array.from({ length: depth }, (_, i) => {
     const shape = ['batch', kvHeads, 'past', headWidth];
     const name = `past_key_values.${i}`;
@@ -112,7 +126,10 @@ function decode(g: GraphBuilder, embeddings: () => Value, config: DecoderConfig,
 
 function anglesOf(g: GraphBuilder, positions: Value, { rotary, headWidth }: DecoderConfig): RotaryTables {
   if ('long' in rotary) return longRopeTables(g, positions, rotary, headWidth);
-  return rotaryTables(g, positions, g.constant(rotaryFrequencies(rotary, headWidth), 'frequencies'));
+  const frequencies = rotaryFrequencies(rotary, headWidth);
+  return rotary.sections
+    ? sectionedRotaryTables(g, positions, frequencies, rotary.sections)
+    : rotaryTables(g, positions, g.constant(frequencies, 'frequencies'));
 }
 
 interface Surroundings {
@@ -193,6 +210,10 @@ function checkDecoder(config: DecoderConfig): void {
   checkSizes(model, { 'headWidth / 2': headWidth / 2 });
   if (config.window !== undefined) checkSizes(model, { window: config.window });
   checkPositive(model, { eps });
-  if ('long' in rotary) checkLongRope(model, rotary, headWidth);
-  else checkPositive(model, { 'rotary.theta': rotary.theta, 'rotary.factor': rotary.factor });
+  if ('long' in rotary) {
+    checkLongRope(model, rotary, headWidth);
+    return;
+  }
+  checkPositive(model, { 'rotary.theta': rotary.theta, 'rotary.factor': rotary.factor });
+  if (rotary.sections) checkSections(model, rotary.sections, headWidth / 2);
 }

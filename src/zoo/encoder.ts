@@ -2,9 +2,10 @@ import type { Dim } from '../core/graph.ts';
 import type { GraphBuilder, Value } from '../graph/builder.ts';
 import { mulDims } from '../graph/dims.ts';
 import { type Activation, activate, layerNorm, linear, linearOf } from './layers.ts';
+import { type RotaryTables, rotate } from './rotary.ts';
 
 /*
- * The pre-norm transformer encoder block that ViT, DeiT and both towers of CLIP are stacks of
+ * The pre-norm transformer encoder block that ViT, DeiT, both towers of CLIP and Qwen2-VL's tower are stacks of
  * (Dosovitskiy et al. 2020): x + attention(norm(x)), then x + mlp(norm(x)). Rows in, rows out.
  */
 
@@ -32,6 +33,8 @@ export interface BlockShape {
   readonly qkvBias: boolean;
   /** Added to the scores before the softmax, [1 or batch, 1, length, length]; null when every position sees every other. */
   readonly mask: Value | null;
+  /** Turns queries and keys, [batch, length, heads, head width], by their positions. */
+  readonly rotary?: RotaryTables;
 }
 
 export function encoderBlock(g: GraphBuilder, rows: Value, names: BlockNames, shape: BlockShape): Value {
@@ -57,9 +60,10 @@ function selfAttention(g: GraphBuilder, rows: Value, names: BlockNames, shape: B
   const [q, k, v] = projections(g, rows, names, shape).map((x) =>
     g.reshape(x, [batch, length, heads, headWidth]),
   ) as [Value, Value, Value];
+  const place = (x: Value) => (shape.rotary ? rotate(g, x, shape.rotary) : x);
   // Right before the product onnxruntime makes the scale a factor of it.
-  const query = g.mul(g.transpose(q, [0, 2, 1, 3]), 1 / Math.sqrt(headWidth));
-  let scores = g.matmul(query, g.transpose(k, [0, 2, 3, 1]));
+  const query = g.mul(g.transpose(place(q), [0, 2, 1, 3]), 1 / Math.sqrt(headWidth));
+  let scores = g.matmul(query, g.transpose(place(k), [0, 2, 3, 1]));
   if (shape.mask) scores = g.add(scores, shape.mask);
   const mixed = g.matmul(g.softmax(scores, -1), g.transpose(v, [0, 2, 1, 3]));
   const joined = g.reshape(g.transpose(mixed, [0, 2, 1, 3]), [mulDims(batch, length), width]);

@@ -6,6 +6,7 @@ import { CONVNET_MODELS } from './members/convnets.ts';
 import { IMAGE_MODELS } from './members/images.ts';
 import { LANGUAGE_MODELS } from './members/language.ts';
 import { PHI3_MODELS } from './members/phi3.ts';
+import { QWEN2_VL_MODELS } from './members/qwen2-vl.ts';
 
 const MODELS: readonly ModelDef[] = [
   ...IMAGE_MODELS,
@@ -13,6 +14,7 @@ const MODELS: readonly ModelDef[] = [
   ...CLIP_MODELS,
   ...LANGUAGE_MODELS,
   ...PHI3_MODELS,
+  ...QWEN2_VL_MODELS,
 ];
 
 /** All models, families together, the larger variants behind the smaller. */

@@ -1,4 +1,5 @@
 import type { Graph } from '../core/graph.ts';
+import type { Parts } from '../core/model.ts';
 import { GraphBuilder } from '../graph/builder.ts';
 import { type ClipVision, checkClipVision, clipVisionEncoder } from './clip.ts';
 import { checkFeatureLayer, layersRead, withoutClassToken, withUnreadLayers } from './clip-features.ts';
@@ -23,6 +24,13 @@ export interface LlavaConfig {
   /** Also put out the tower's hidden state. */
   readonly taps?: boolean;
 }
+
+/** For scopes of training: the projector is what joins tower and language model. */
+export const LLAVA_PARTS: Parts = {
+  vision: ['vision_tower'],
+  'cross-modal': ['multi_modal_projector'],
+  text: ['language_model'],
+};
 
 const TOWER = 'vision_tower.vision_model';
 

@@ -1,3 +1,4 @@
+import type { Dim } from '../core/graph.ts';
 import { float32, type Tensor } from '../core/tensor.ts';
 import type { GraphBuilder, Value } from '../graph/builder.ts';
 
@@ -10,6 +11,8 @@ export interface Rotary {
   readonly theta: number;
   /** Positions are divided by this (Chen et al., "Position interpolation", 2023); 1 leaves them. */
   readonly factor: number;
+  /** Several position axes (M-RoPE): how many of the D/2 pairs turn by each of them, in order; one axis when left out. */
+  readonly sections?: readonly number[];
 }
 
 /** theta^(−2i / D) ÷ factor for i < D/2. */
@@ -22,6 +25,7 @@ export function rotaryFrequencies({ theta, factor }: Rotary, headWidth: number):
   );
 }
 
+/** Cosine and sine of the angle of every pair. */
 export interface RotaryTables {
   readonly cos: Value;
   readonly sin: Value;
@@ -30,7 +34,49 @@ export interface RotaryTables {
 /** cos and sin of position × frequency, [batch, sequence, 1, D/2]. */
 export function rotaryTables(g: GraphBuilder, positions: Value, frequencies: Value): RotaryTables {
   const place = g.unsqueeze(g.cast(positions, 'float32'), [2, 3]);
-  const angle = g.mul(place, frequencies);
+  return tables(g, g.mul(place, frequencies));
+}
+
+/**
+ * The same for positions on several axes, [axes, batch, sequence]: the first `sections[0]` pairs turn by the first axis,
+ * the next `sections[1]` by the second, and so on; together they are D/2. With equal positions on all axes this is
+ * `rotaryTables`. Source: M-RoPE of Wang et al., "Qwen2-VL" (2024).
+ */
+export function sectionedRotaryTables(
+  g: GraphBuilder,
+  positions: Value,
+  frequencies: Tensor,
+  sections: readonly number[],
+): RotaryTables {
+  const place = g.unsqueeze(g.cast(positions, 'float32'), [3, 4]);
+  const axes = g.split(
+    place,
+    sections.map(() => 1),
+    0,
+  );
+  const values = frequencies.data as Float32Array;
+  let from = 0;
+  const angles = sections.map((length, axis) => {
+    const own = float32([length], values.slice(from, from + length));
+    from += length;
+    return g.mul(g.squeeze(axes[axis]!, [0]), g.constant(own, 'frequencies'));
+  });
+  return tables(g, g.concat(angles, 3));
+}
+
+/**
+ * Tables of the cells of a grid, [1, cells, 1, D/2], from their rows and columns [cells, 2]: the first half of the pairs
+ * turns by the row, the second by the column, both with the frequencies of a head of D/2. Source: transformers'
+ * `modeling_qwen2_vl.py`, `rot_pos_emb`.
+ */
+export function gridRotaryTables(g: GraphBuilder, cells: Value, frequencies: Tensor): RotaryTables {
+  const [count] = cells.shape as [Dim];
+  const place = g.unsqueeze(g.cast(cells, 'float32'), [2]);
+  const angle = g.mul(place, g.constant(frequencies, 'frequencies'));
+  return tables(g, g.reshape(angle, [1, count, 1, 2 * frequencies.shape[0]!]));
+}
+
+function tables(g: GraphBuilder, angle: Value): RotaryTables {
   return { cos: g.cos(angle), sin: g.sin(angle) };
 }
 

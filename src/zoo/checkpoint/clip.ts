@@ -1,6 +1,6 @@
 import * as z from 'zod';
 import type { ModelDef } from '../../core/model.ts';
-import { buildClip, type ClipConfig, type ClipVision } from '../clip.ts';
+import { buildClip, CLIP_PARTS, type ClipConfig, type ClipVision } from '../clip.ts';
 import { activation, depth, mustDivide, mustHoldPatch, positive, readConfig, sides, size } from './fields.ts';
 import type { CheckpointOptions } from './index.ts';
 
@@ -62,7 +62,7 @@ export function transformersClip(config: unknown, options: CheckpointOptions): M
     'clip, text_config',
   );
   return {
-    ...{ name: 'clip', family: 'clip', task: 'embed', build: buildClip },
+    ...{ name: 'clip', family: 'clip', task: 'embed', build: buildClip, parts: CLIP_PARTS },
     config: {
       vision: clipVision(c.vision_config_dict ?? c.vision_config ?? {}, 'clip, vision_config'),
       text: {

@@ -5,6 +5,7 @@ import { torchvisionAlexNet, torchvisionConvNext, torchvisionVgg, transformersCo
 import { timmVit, torchvisionResNet, torchvisionVit, transformersResNet, transformersVit } from './images.ts';
 import { transformersDecoder, transformersLlava } from './language.ts';
 import { transformersPhi3, transformersPhi3Vision } from './phi3.ts';
+import { transformersQwen2Vl } from './qwen2-vl.ts';
 import { torchvisionSwin, transformersSwin } from './swin.ts';
 
 export interface CheckpointOptions {
@@ -31,6 +32,7 @@ const TRANSFORMERS: Readonly<Record<string, Reader>> = {
   convnext: (c, _, o) => transformersConvNext(c, o) as ModelDef,
   phi3: (c, _, o) => transformersPhi3(c, o) as ModelDef,
   phi3_v: (c, _, o) => transformersPhi3Vision(c, o) as ModelDef,
+  qwen2_vl: (c, _, o) => transformersQwen2Vl(c, o) as ModelDef,
 };
 
 /** By `architecture`, for torchvision and timm, which have no config file of their own. */

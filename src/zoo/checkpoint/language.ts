@@ -1,7 +1,7 @@
 import * as z from 'zod';
 import type { ModelDef } from '../../core/model.ts';
-import { buildDecoder, type DecoderConfig } from '../decoder.ts';
-import { buildLlava, type LlavaConfig } from '../llava.ts';
+import { buildDecoder, DECODER_PARTS, type DecoderConfig } from '../decoder.ts';
+import { buildLlava, LLAVA_PARTS, type LlavaConfig } from '../llava.ts';
 import { clipVision } from './clip.ts';
 import { activation, depth, mustDivide, positive, readConfig, size, unsupported, wrong } from './fields.ts';
 import type { CheckpointOptions } from './index.ts';
@@ -51,7 +51,7 @@ const qwen2Schema = z.looseObject({
 });
 
 /** The decoder of a language model's config. */
-function decoderOf(type: string, config: unknown, where: string): Omit<DecoderConfig, 'logits'> {
+export function decoderOf(type: string, config: unknown, where: string): Omit<DecoderConfig, 'logits'> {
   if (type === 'llama') return llama(config, where);
   if (type === 'qwen2') return qwen2(config, where);
   throw unsupported('text_config.model_type', type, 'llama, qwen2');
@@ -119,7 +119,7 @@ export function transformersDecoder(
   options: CheckpointOptions,
 ): ModelDef<DecoderConfig> {
   return {
-    ...{ name: family, family, task: 'generate', build: buildDecoder },
+    ...{ name: family, family, task: 'generate', build: buildDecoder, parts: DECODER_PARTS },
     config: { ...decoderOf(family, config, family), logits: options.logits ?? 'last' },
   };
 }
@@ -151,7 +151,7 @@ export function transformersLlava(config: unknown, options: CheckpointOptions): 
   }
   const text = decoderOf(c.text_config?.model_type ?? 'llama', c.text_config ?? {}, 'llava, text_config');
   return {
-    ...{ name: 'llava', family: 'llava', task: 'generate', build: buildLlava },
+    ...{ name: 'llava', family: 'llava', task: 'generate', build: buildLlava, parts: LLAVA_PARTS },
     config: {
       ...{
         vision,

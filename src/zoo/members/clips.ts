@@ -1,6 +1,6 @@
 import type { ModelDef, Published } from '../../core/model.ts';
 import { clipPreprocess } from '../../core/processors.ts';
-import { buildClip, type ClipConfig, type ClipVision } from '../clip.ts';
+import { buildClip, CLIP_PARTS, type ClipConfig, type ClipVision } from '../clip.ts';
 
 /* CLIP as OpenAI published it. Counts: keras-hub presets; MACs of one image and one text of 77 tokens: open_clip's profile ÷ 2. */
 
@@ -28,7 +28,7 @@ function clip(
   };
   const config: ClipConfig = { vision, text, projection: textWidth, ...other };
   return {
-    ...{ name, family: 'clip', task: 'embed', config, build: buildClip },
+    ...{ name, family: 'clip', task: 'embed', config, build: buildClip, parts: CLIP_PARTS },
     ...(about && { published: about }),
     preprocess: clipPreprocess(vision.image[0]),
     dims: { sequence: config.text.context, images: 1, texts: 1 },

@@ -14,6 +14,9 @@ import { buildVit, type VitConfig } from '../vit.ts';
 const TORCHVISION_COUNT = 'torchvision weights meta num_params; timm benchmark-infer GMACs';
 const TIMM_COUNT = 'timm results param_count and GMACs';
 
+/** An image classifier is all vision. */
+const PARTS = { vision: [''] } as const;
+
 const published = (parameters: number, gmacs: number | null, source: string): Published => ({
   parameters,
   ...(gmacs !== null && { macs: gmacs * 1e9 }),
@@ -35,7 +38,7 @@ function resnet(
     ...small,
   };
   return {
-    ...{ name, family: 'resnet', task: 'classify', config, build: buildResNet },
+    ...{ name, family: 'resnet', task: 'classify', config, build: buildResNet, parts: PARTS },
     ...(about && { published: about }),
     preprocess: about ? torchvisionPreprocess() : plainPreprocess(config.image[0]),
   };
@@ -58,7 +61,7 @@ function vit(
     ...other,
   };
   return {
-    ...{ name, family, task: 'classify', config, build: buildVit, preprocess },
+    ...{ name, family, task: 'classify', config, build: buildVit, preprocess, parts: PARTS },
     ...(about && { published: about }),
   };
 }
