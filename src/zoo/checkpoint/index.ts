@@ -1,8 +1,10 @@
 import { VersusError } from '../../core/errors.ts';
 import type { ModelDef } from '../../core/model.ts';
 import { transformersClip } from './clip.ts';
+import { openClipResNet } from './clip-resnet.ts';
 import { timmVit, torchvisionResNet, torchvisionVit, transformersResNet, transformersVit } from './images.ts';
 import { transformersDecoder, transformersLlava } from './language.ts';
+import { transformersSiglip, transformersSiglipVision } from './siglip.ts';
 
 export interface CheckpointOptions {
   /** Intermediate results as further outputs, by the names that references use. */
@@ -21,6 +23,8 @@ const TRANSFORMERS: Readonly<Record<string, Reader>> = {
   vit: (c, names, o) => transformersVit('vit', c, names, o) as ModelDef,
   deit: (c, names, o) => transformersVit('deit', c, names, o) as ModelDef,
   clip: (c, _, o) => transformersClip(c, o) as ModelDef,
+  siglip: (c, _, o) => transformersSiglip(c, o) as ModelDef,
+  siglip_vision_model: (c, _, o) => transformersSiglipVision(c, o) as ModelDef,
   llama: (c, _, o) => transformersDecoder('llama', c, o) as ModelDef,
   qwen2: (c, _, o) => transformersDecoder('qwen2', c, o) as ModelDef,
   llava: (c, _, o) => transformersLlava(c, o) as ModelDef,
@@ -31,6 +35,7 @@ const ARCHITECTURES: Readonly<Record<string, Reader>> = {
   resnet_basic: (c, _, o) => torchvisionResNet(c, o) as ModelDef,
   resnet_bottleneck: (c, _, o) => torchvisionResNet(c, o) as ModelDef,
   vit: (c, _, o) => torchvisionVit(c, o) as ModelDef,
+  clip_resnet: (c, _, o) => openClipResNet(c, o) as ModelDef,
   vit_clip_timm: (c, _, o) => timmVit(c, o) as ModelDef,
 };
 
