@@ -23,11 +23,11 @@ const TRANSFORMERS: Readonly<Record<string, Reader>> = {
   vit: (c, names, o) => transformersVit('vit', c, names, o) as ModelDef,
   deit: (c, names, o) => transformersVit('deit', c, names, o) as ModelDef,
   clip: (c, _, o) => transformersClip(c, o) as ModelDef,
-  siglip: (c, _, o) => transformersSiglip(c, o) as ModelDef,
-  siglip_vision_model: (c, _, o) => transformersSiglipVision(c, o) as ModelDef,
   llama: (c, _, o) => transformersDecoder('llama', c, o) as ModelDef,
   qwen2: (c, _, o) => transformersDecoder('qwen2', c, o) as ModelDef,
   llava: (c, _, o) => transformersLlava(c, o) as ModelDef,
+  siglip: (c, _, o) => transformersSiglip(c, o) as ModelDef,
+  siglip_vision_model: (c, _, o) => transformersSiglipVision(c, o) as ModelDef,
 };
 
 /** By `architecture`, for torchvision and timm, which have no config file of their own. */

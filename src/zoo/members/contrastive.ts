@@ -1,6 +1,7 @@
 import type { ModelDef, Published } from '../../core/model.ts';
 import { clipPreprocess, siglipPreprocess } from '../../core/processors.ts';
 import { buildClipResNet, type ClipResNetConfig } from '../clip-resnet.ts';
+import type { ClipText } from '../clip-text.ts';
 import {
   buildSiglip,
   buildSovit,
