@@ -1,6 +1,7 @@
 /** Every model that the zoo knows by name, and what to do with a checkpoint of its families. */
 import { VersusError } from '../core/errors.ts';
 import type { ModelDef } from '../core/model.ts';
+import { CLASSICAL_MODELS } from './members/classical.ts';
 import { CLIP_MODELS } from './members/clips.ts';
 import { CONTRASTIVE_MODELS } from './members/contrastive.ts';
 import { IMAGE_MODELS } from './members/images.ts';
@@ -11,6 +12,7 @@ const MODELS: readonly ModelDef[] = [
   ...CLIP_MODELS,
   ...CONTRASTIVE_MODELS,
   ...LANGUAGE_MODELS,
+  ...CLASSICAL_MODELS,
 ];
 
 /** All models, families together, the larger variants behind the smaller. */
