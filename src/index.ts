@@ -11,6 +11,7 @@ export type * from './core/backend.ts';
 export type * from './core/config.ts';
 export type * from './core/dataset.ts';
 export { VersusError } from './core/errors.ts';
+export type * from './core/features.ts';
 export type * from './core/graph.ts';
 export type * from './core/model.ts';
 export type * from './core/record.ts';

@@ -2,14 +2,14 @@ import { type Arm, defineSuite, type Tier } from '../src/index.ts';
 import { classify } from '../src/workloads/classify.ts';
 import { model } from '../src/zoo/index.ts';
 
-const arm = (name: string, group: 'CNN' | 'transformer', tier: Tier): Arm => ({
+const arm = (name: string, group: 'CNN' | 'transformer' | 'classical', tier: Tier): Arm => ({
   name,
   model: model(name),
   group,
   tier,
 });
 
-/** Convolutional networks against vision transformers on the same images. */
+/** Convolutional networks against vision transformers on the same images, beside what came before both. */
 export default defineSuite({
   name: 'classification',
   question:
@@ -21,6 +21,8 @@ export default defineSuite({
     arm('deit-s-16', 'transformer', 'smoke'),
     arm('resnet-101', 'CNN', 'release'),
     arm('vit-l-16', 'transformer', 'release'),
+    arm('hog-linear', 'classical', 'default'),
+    arm('sift-bow', 'classical', 'default'),
   ],
   uses: [
     {

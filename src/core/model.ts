@@ -1,3 +1,4 @@
+import type { HostFeatures } from './features.ts';
 import type { Graph, Param } from './graph.ts';
 
 /** What a model is for; it decides which workloads fit. */
@@ -54,6 +55,14 @@ export interface PatchesPreprocess extends Normalise {
   readonly maxPixels: number;
 }
 
+/** How a text tower that reads its padding wants its texts. */
+export interface TextInput {
+  /** Tokens of every text: a longer one is cut, a shorter one padded. */
+  readonly context: number;
+  /** The id that pads; the tokenizer's own when left out. */
+  readonly pad?: number;
+}
+
 /** Parts of a vision-language model that can be trained apart. */
 export const PARTS = ['vision', 'text', 'cross-modal'] as const;
 export type Part = (typeof PARTS)[number];
@@ -97,8 +106,9 @@ export interface Published {
 /**
  * A model: hyperparameters and the function that turns them into graphs.
  * Graph names and values by task (the layout that exporters for the hub use, so that foreign files fit too):
- * - classify: `model` (pixel_values [batch,3,H,W] → logits [batch,classes]);
- * - embed: `vision` (pixel_values → image_embeds) and `text` (input_ids, attention_mask [batch,sequence] → text_embeds), both L2-normalised;
+ * - classify: `model` (pixel_values [batch,3,H,W] → logits [batch,classes]; with `features`, those in place of pixel_values);
+ * - embed: `vision` (pixel_values → image_embeds) and `text` (input_ids, attention_mask [batch,sequence] → text_embeds), both
+ *   L2-normalised; without attention_mask where padding is read as text, and then with `text` below;
  * - generate, language: `model` (input_ids [batch,sequence], attention_mask [batch,past+sequence], position_ids [batch,sequence],
  *   past_key_values.N.key/value [batch,kv_heads,past,head_dim] → logits, present.N.key/value);
  * - generate, vision-language: `vision` (pixel_values → image_features [batch, tokens, width]), `embed` (input_ids →
@@ -121,6 +131,10 @@ export interface ModelDef<C = unknown> {
   readonly preprocess?: ImagePreprocess;
   /** In place of `preprocess`, for a `vision` graph that takes images of any size. */
   readonly tiling?: CropsPreprocess | PatchesPreprocess;
+  /** Computed of each image on the host and fed to `model` as `features` [batch, …]; `preprocess` then yields bytes, 0…255. */
+  readonly features?: HostFeatures;
+  /** Of an `embed` model whose text tower reads its padding (SigLIP); others take texts of any length. */
+  readonly text?: TextInput;
   /** For scopes of training and for people; a model without it is one whole. */
   readonly parts?: Parts;
   /** Seeded weights unless said otherwise. */

@@ -97,3 +97,10 @@ export const qwen2VlPreprocess = (limits: Partial<PatchesPreprocess> = {}): Patc
   ...OPENAI,
   ...limits,
 });
+
+/** Whole images as the bytes that they are, 0…255: for features by rule. */
+export const bytesPreprocess = (size: number): ImagePreprocess => ({
+  resize: square(size),
+  kernel: 'bilinear',
+  ...{ mean: [0, 0, 0], std: [1, 1, 1], rescale: 1 },
+});

@@ -51,8 +51,9 @@ function distinct(params: readonly Param[]): Param[] {
 
 const sum = (values: readonly number[]): number => values.reduce((a, b) => a + b, 0);
 
-/** Height of the images [batch, 3, height, width] that the sessions take; null where they take none. */
+/** Height of the images [batch, 3, height, width] that the sessions, or their features, take; null where they take none. */
 function imageSize({ model }: Subject, sessions: readonly Session[]): number | null {
+  if (model.features) return model.features.height;
   for (const { shape } of sessions.flatMap((session) => session.inputs)) {
     if (shape.length !== 4 || shape[1] !== 3) continue;
     const height = shape[2]!;

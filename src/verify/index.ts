@@ -77,6 +77,7 @@ export async function verifyFolder(
 function compute(model: ModelDef, sessions: Sessions, recorded: Recorded): Promise<Tensors> {
   switch (model.family) {
     case 'clip':
+    case 'siglip':
       return contrastiveOutputs(sessions, recorded);
     case 'llama':
     case 'qwen2':

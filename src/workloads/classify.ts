@@ -6,10 +6,11 @@ import type { ModelDef } from '../core/model.ts';
 import { random } from '../core/random.ts';
 import type { Tensor, Tensors } from '../core/tensor.ts';
 import type { Job, Metric, Workload } from '../core/workload.ts';
+import { extractFeatures } from '../data/features.ts';
 import { holdBatches } from '../data/loader.ts';
 import { logitOfClass, scoreAccuracy } from './accuracy.ts';
 import { graphMacs } from './cost.ts';
-import { asFloat, concrete, drawImages, imageDims, imageInput } from './inputs.ts';
+import { asFloat, concrete, drawBytes, drawImages, imageDims, imageInput } from './inputs.ts';
 
 export interface ClassifyParams {
   /** Images come from here when the model has a `preprocess`; seeded noise otherwise. Speed is the same. */
@@ -38,14 +39,28 @@ async function splitOf(job: Job<ClassifyParams>, dataset: Dataset): Promise<read
   return samples.slice(0, job.params.samples ?? 1000);
 }
 
-async function feedsOf(
+/** What the model's graph takes: its features where it has some, else an image batch. */
+function inputOf(model: ModelDef, inputs: readonly ValueInfo[]): ValueInfo {
+  if (!model.features) return imageInput(inputs);
+  const [input] = inputs;
+  if (input && inputs.length === 1) return input;
+  throw new VersusError('unsupported', 'a graph of features has exactly one input', {
+    where: `${model.name}: ${inputs.map((i) => i.name).join(', ') || 'no inputs'}`,
+  });
+}
+
+/** Batches of decoded and preprocessed images, what the timed steps start from. */
+async function imagesOf(
   job: Job<ClassifyParams>,
   input: ValueInfo,
   samples: readonly Sample[] | null,
-): Promise<Tensors[]> {
-  const shape = concrete(input, imageDims(input, job.model, job.batch));
-  const { preprocess } = job.model;
-  if (!samples || !preprocess) return [{ [input.name]: drawImages(input, shape, job.seed) }];
+): Promise<Tensor[]> {
+  const { preprocess, features } = job.model;
+  const shape = features
+    ? [job.batch, 3, features.height, features.width]
+    : concrete(input, imageDims(input, job.model, job.batch));
+  if (!samples || !preprocess)
+    return [features ? drawBytes(shape, job.seed) : drawImages(input, shape, job.seed)];
   const held = await holdBatches(random(job.seed).shuffle(samples), preprocess, {
     batch: job.batch,
     ...HELD,
@@ -53,14 +68,14 @@ async function feedsOf(
   if (held[0]!.images.shape.join() !== shape.join()) {
     throw new VersusError(
       'usage',
-      `preprocessing yields [${held[0]!.images.shape}], the graph takes [${shape}]`,
+      `preprocessing yields [${held[0]!.images.shape}], the ${features ? 'features want' : 'graph takes'} [${shape}]`,
       {
         where: `${job.model.name}: input ${input.name}`,
-        next: "make the model's `preprocess` yield the graph's size",
+        next: "make the model's `preprocess` yield that size",
       },
     );
   }
-  return held.map((batch) => ({ [input.name]: asFloat(batch.images, input.dtype) }));
+  return held.map((batch) => (features ? batch.images : asFloat(batch.images, input.dtype)));
 }
 
 /** The logits among a graph's outputs: the one of that name, else the first. */
@@ -74,36 +89,52 @@ function logitsOf(session: Session, outputs: Tensors): Tensor {
 /**
  * Image batches through one graph [batch, 3, H, W] → logits: latency of a batch, images per second, achieved GFLOP/s, and
  * top-1/top-5 where the weights are trained and the model knows the dataset's classes by name.
+ *
+ * A model with `features` has a phase more: `features` on the host, then `infer`. Latency and rate are of both, so that they
+ * compare with other models'; MACs are the graph's, and so are the GFLOP/s, over `infer` alone.
  */
 export const classify: Workload<ClassifyParams> = {
   name: 'classify',
   metrics: [
     metric('latency', 'ms', 'lower', 'duration'),
     metric('throughput', 'images/s', 'higher', 'rate'),
-    metric('gflops', 'GFLOP/s', 'higher', 'flops'),
+    { ...metric('gflops', 'GFLOP/s', 'higher', 'flops'), phases: ['infer'] },
     metric('top1', 'share', 'higher', 'score'),
     metric('top5', 'share', 'higher', 'score'),
   ],
 
   macs: (params: ClassifyParams, batch: number, model: ModelDef) =>
-    graphMacs(model, params.graph ?? 'model', (graph) => imageDims(imageInput(graph.inputs), model, batch)),
+    graphMacs(model, params.graph ?? 'model', (graph) =>
+      imageDims(inputOf(model, graph.inputs), model, batch),
+    ),
 
   async open(job) {
     const session = await job.open(job.params.graph ?? 'model');
-    const input = imageInput(session.inputs);
+    const { preprocess, features } = job.model;
+    const input = inputOf(job.model, session.inputs);
     const dataset = job.params.dataset ? await job.dataset(job.params.dataset) : null;
     const samples = dataset ? await splitOf(job, dataset) : null;
-    const feeds = await feedsOf(job, input, samples);
+    const held = await imagesOf(job, input, samples);
     const targets = dataset && job.trained ? logitOfClass(job.model, dataset) : null;
-    const { preprocess } = job.model;
     const scored = samples?.filter((s) => s.label !== undefined) ?? [];
+    const feedOf = (images: Tensor): Tensors => ({
+      [input.name]: asFloat(features ? extractFeatures(images, features) : images, input.dtype),
+    });
 
     return {
       async *steps(repetition) {
-        const feed = feeds[repetition % feeds.length]!;
+        const images = held[repetition % held.length]!;
+        let feed: Tensors = features ? {} : feedOf(images);
+        if (features) {
+          const run = async () => {
+            feed = feedOf(images);
+          };
+          // The images count once, where they are done.
+          yield { phase: 'features', items: 0, run };
+        }
         yield { phase: 'infer', items: job.batch, run: () => session.run(feed) };
       },
-      outputs: () => session.run(feeds[0]!),
+      outputs: () => session.run(feedOf(held[0]!)),
       ...(targets && preprocess && scored.length > 0
         ? {
             scores: () =>
@@ -111,8 +142,7 @@ export const classify: Workload<ClassifyParams> = {
                 scored,
                 preprocess,
                 job.batch,
-                async (images) =>
-                  logitsOf(session, await session.run({ [input.name]: asFloat(images, input.dtype) })),
+                async (images) => logitsOf(session, await session.run(feedOf(images))),
                 (sample) => targets[sample.label!]!,
               ),
           }

@@ -129,6 +129,13 @@ export function drawImages(info: ValueInfo, shape: readonly number[], seed: numb
   return asFloat(tensor('float32', shape, values), info.dtype);
 }
 
+/** Seeded bytes as float32, for what takes pixels as they are. */
+export function drawBytes(shape: readonly number[], seed: number): Tensor {
+  const draw = random(seedOf('pixels', seed));
+  const values = Float32Array.from({ length: elementCount(shape) }, () => draw.below(256));
+  return tensor('float32', shape, values);
+}
+
 /** Floats in the float type that an input wants. @throws VersusError `unsupported` for an input of another type. */
 export function asFloat(t: Tensor, dtype: DType): Tensor {
   if (t.dtype === dtype) return t;

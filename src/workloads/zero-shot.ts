@@ -2,6 +2,7 @@ import type { Session } from '../core/backend.ts';
 import type { Dataset } from '../core/dataset.ts';
 import { VersusError } from '../core/errors.ts';
 import type { Graph, ValueInfo } from '../core/graph.ts';
+import type { ModelDef } from '../core/model.ts';
 import { random } from '../core/random.ts';
 import type { Tensor, Tensors } from '../core/tensor.ts';
 import { allocate, tensor } from '../core/tensor.ts';
@@ -34,7 +35,7 @@ export interface ZeroShotParams {
   readonly split?: string;
   readonly samples?: number;
   readonly tokenizer?: string;
-  /** Tokens per prompt where the graph leaves them open: 77, CLIP's context, when left out. */
+  /** Tokens per prompt where graph and model leave them open: 77, CLIP's context, when left out. */
   readonly contextLength?: number;
   /** Prompts per run of the text encoder: 32 when left out. */
   readonly textBatch?: number;
@@ -61,17 +62,30 @@ const rate = (name: string, unit: string, phase: string): Metric => ({
   phases: [phase],
 });
 
-function contextOf(input: ValueInfo, params: ZeroShotParams, dims: Dims): number {
+/** @throws VersusError `usage` when another length is asked for than the model's text tower can be read at. */
+function contextOf(input: ValueInfo, params: ZeroShotParams, model: ModelDef): number {
   const axis = input.shape[1];
   if (typeof axis === 'number') return axis;
-  return params.contextLength ?? dims[axis ?? ''] ?? DEFAULT_CONTEXT;
+  const asked = params.contextLength;
+  const wanted = model.text?.context;
+  if (asked !== undefined && wanted !== undefined && asked !== wanted) {
+    throw new VersusError(
+      'usage',
+      `contextLength is ${asked}, but the model reads texts of ${wanted} tokens`,
+      {
+        where: `${model.name}: graph text`,
+        next: 'leave contextLength out',
+      },
+    );
+  }
+  return wanted ?? asked ?? model.dims?.[axis ?? ''] ?? DEFAULT_CONTEXT;
 }
 
 /** Sizes of the text graph's symbolic dimensions for one prompt. */
-function textDims(graph: Graph, params: ZeroShotParams, dims: Dims): Dims {
-  const out: Record<string, number> = { ...dims };
+function textDims(graph: Graph, params: ZeroShotParams, model: ModelDef): Dims {
+  const out: Record<string, number> = { ...model.dims };
   for (const input of graph.inputs) {
-    [1, contextOf(input, params, dims)].forEach((size, axis) => {
+    [1, contextOf(input, params, model)].forEach((size, axis) => {
       const dim = input.shape[axis];
       if (typeof dim === 'string') out[dim] = size;
     });
@@ -88,8 +102,9 @@ async function textFeeds(
   const { params, model } = job;
   const tokenizer = await tokenizerOf(model, 'text', params.tokenizer);
   const input = inputNamed(text, 'input_ids');
-  const length = contextOf(input, params, model.dims ?? {});
-  const rows = prompts.map((p) => padTo(tokenizer.encode(p, { special: true }), length, tokenizer.pad));
+  const length = contextOf(input, params, model);
+  const pad = model.text?.pad ?? tokenizer.pad;
+  const rows = prompts.map((p) => padTo(tokenizer.encode(p, { special: true }), length, pad));
   const size = Math.min(params.textBatch ?? 32, rows.length);
   const feeds: Tensors[] = [];
   for (let from = 0; from < rows.length; from += size) {
@@ -157,7 +172,7 @@ export const zeroShot: Workload<ZeroShotParams> = {
     const image = await graphMacs(model, 'vision', (graph) =>
       imageDims(imageInput(graph.inputs), model, batch),
     );
-    const text = await graphMacs(model, 'text', (graph) => textDims(graph, params, model.dims ?? {}));
+    const text = await graphMacs(model, 'text', (graph) => textDims(graph, params, model));
     if (!params.classes || image === null || text === null) return null;
     return image + text * params.classes.length * (params.templates ?? CLIP_TEMPLATES).length;
   },

@@ -1,7 +1,9 @@
 /** Every model that the zoo knows by name, and what to do with a checkpoint of its families. */
 import { VersusError } from '../core/errors.ts';
 import type { ModelDef } from '../core/model.ts';
+import { CLASSICAL_MODELS } from './members/classical.ts';
 import { CLIP_MODELS } from './members/clips.ts';
+import { CONTRASTIVE_MODELS } from './members/contrastive.ts';
 import { CONVNET_MODELS } from './members/convnets.ts';
 import { IMAGE_MODELS } from './members/images.ts';
 import { LANGUAGE_MODELS } from './members/language.ts';
@@ -11,7 +13,9 @@ import { QWEN2_VL_MODELS } from './members/qwen2-vl.ts';
 const MODELS: readonly ModelDef[] = [
   ...IMAGE_MODELS,
   ...CONVNET_MODELS,
+  ...CLASSICAL_MODELS,
   ...CLIP_MODELS,
+  ...CONTRASTIVE_MODELS,
   ...LANGUAGE_MODELS,
   ...PHI3_MODELS,
   ...QWEN2_VL_MODELS,

@@ -126,6 +126,62 @@ describe('accuracy', () => {
   });
 });
 
+describe('a model with features', () => {
+  it.each([
+    ['hog-tiny', 'cpu'],
+    ['sift-tiny', 'cpu'],
+    ['sift-tiny', 'reference'],
+  ] as const)('%s on %s: computes them in a phase of its own, and counts images once', async (name, backend) => {
+    const activity = await openActivity({
+      ...{ workload: classify, model: model(name), batch: 3, backend },
+      params: { dataset: 'shapes' },
+    });
+    expect(await repeat(activity)).toEqual([
+      { phase: 'features', items: 0 },
+      { phase: 'infer', items: 3 },
+    ]);
+    expect((await activity.outputs()).logits!.shape).toEqual([3, 8]);
+    // What is timed is what is compared.
+    let logits: unknown;
+    for await (const step of activity.steps(0)) logits = await step.run();
+    expect(logits).toEqual(await activity.outputs());
+    expect(activity.scores).toBeUndefined();
+    await activity.close();
+  });
+
+  it('draws bytes where there is no dataset, and counts the multiply–accumulates of its graph alone', async () => {
+    const subject = model('hog-tiny');
+    const activity = await openActivity({ workload: classify, model: subject, params: {}, batch: 2 });
+    expect((await activity.outputs()).logits!.shape).toEqual([2, 8]);
+    await activity.close();
+    expect(await classify.macs!({}, 2, subject)).toBe(2 * 8 * 324);
+    const gflops = classify.metrics.find((m) => m.name === 'gflops');
+    expect(gflops?.phases).toEqual(['infer']);
+    expect(classify.metrics.find((m) => m.name === 'latency')?.phases).toBeUndefined();
+  });
+
+  it('is scored where it was trained', async () => {
+    const dataset = await smallShapes.prepare(path.join(scratch, 'datasets'));
+    const activity = await openActivity({
+      ...{ workload: classify, model: { ...model('hog-tiny'), classes: dataset.manifest.classes }, batch: 4 },
+      ...{ trained: true, params: { dataset: 'shapes', samples: 10 } },
+    });
+    const scores = await activity.scores!();
+    expect(scores.map((s) => [s.metric, s.n])).toEqual([
+      ['top1', 10],
+      ['top5', 10],
+    ]);
+    await activity.close();
+  });
+
+  it('wants images of the size that its features are made for', async () => {
+    const { preprocess } = model('hog-linear');
+    const subject = { ...model('hog-tiny'), preprocess: preprocess! };
+    const opening = openActivity({ workload: classify, model: subject, params: { dataset: 'shapes' } });
+    await expect(opening).rejects.toThrow(/features want \[1,3,64,64\]/);
+  });
+});
+
 describe('data that does not fit', () => {
   it('says that preprocessing and graph disagree', async () => {
     const { preprocess } = model('vit-tiny');

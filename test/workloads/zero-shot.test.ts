@@ -1,4 +1,5 @@
 import { afterAll, describe, expect, it } from 'vitest';
+import type { ModelDef } from '../../src/core/model.ts';
 import { float32, toNumbers } from '../../src/core/tensor.ts';
 import { CLIP_TEMPLATES, classPrompts } from '../../src/workloads/prompts.ts';
 import { ensemble, similarity } from '../../src/workloads/similarity.ts';
@@ -91,5 +92,24 @@ describe('zero-shot', () => {
     const [one, two, three] = [await macs(['a']), await macs(['a', 'b']), await macs(['a', 'b', 'c'])];
     expect(three - two).toBe(two - one);
     expect(await zeroShot.macs!({ dataset: 'shapes' }, 1, clip)).toBeNull();
+  });
+
+  it('pads to the whole context, with its own id, where a text tower reads its padding', async () => {
+    const siglip = model('siglip-tiny');
+    const embeds = async (subject: ModelDef, contextLength?: number) => {
+      const params = { classes: ['a', 'b'], templates: ['{}'], ...(contextLength && { contextLength }) };
+      const activity = await openActivity({ workload: zeroShot, model: subject, params });
+      const { text_embeds } = await activity.outputs();
+      await activity.close();
+      return text_embeds!;
+    };
+    const { dims: _, ...plain } = siglip;
+    const expected = await embeds(siglip);
+    // The model's own length, not that of its dims and not CLIP's.
+    expect(await embeds({ ...plain, dims: { images: 1 } })).toEqual(expected);
+    expect(await embeds(siglip, 32)).toEqual(expected);
+    await expect(embeds(siglip, 16)).rejects.toThrow(/texts of 32 tokens/);
+    const otherPad = await embeds({ ...siglip, text: { context: 32, pad: 2 } });
+    expect(toNumbers(otherPad)).not.toEqual(toNumbers(expected));
   });
 });

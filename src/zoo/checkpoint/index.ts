@@ -1,11 +1,13 @@
 import { VersusError } from '../../core/errors.ts';
 import type { ModelDef } from '../../core/model.ts';
 import { transformersClip } from './clip.ts';
+import { openClipResNet } from './clip-resnet.ts';
 import { torchvisionAlexNet, torchvisionConvNext, torchvisionVgg, transformersConvNext } from './convnets.ts';
 import { timmVit, torchvisionResNet, torchvisionVit, transformersResNet, transformersVit } from './images.ts';
 import { transformersDecoder, transformersLlava } from './language.ts';
 import { transformersPhi3, transformersPhi3Vision } from './phi3.ts';
 import { transformersQwen2Vl } from './qwen2-vl.ts';
+import { transformersSiglip, transformersSiglipVision } from './siglip.ts';
 import { torchvisionSwin, transformersSwin } from './swin.ts';
 
 export interface CheckpointOptions {
@@ -33,6 +35,8 @@ const TRANSFORMERS: Readonly<Record<string, Reader>> = {
   phi3: (c, _, o) => transformersPhi3(c, o) as ModelDef,
   phi3_v: (c, _, o) => transformersPhi3Vision(c, o) as ModelDef,
   qwen2_vl: (c, _, o) => transformersQwen2Vl(c, o) as ModelDef,
+  siglip: (c, _, o) => transformersSiglip(c, o) as ModelDef,
+  siglip_vision_model: (c, _, o) => transformersSiglipVision(c, o) as ModelDef,
 };
 
 /** By `architecture`, for torchvision and timm, which have no config file of their own. */
@@ -45,6 +49,7 @@ const ARCHITECTURES: Readonly<Record<string, Reader>> = {
   vgg_bn: (c, _, o) => torchvisionVgg(c, o) as ModelDef,
   swin: (c, _, o) => torchvisionSwin(c, o) as ModelDef,
   convnext: (c, _, o) => torchvisionConvNext(c, o) as ModelDef,
+  clip_resnet: (c, _, o) => openClipResNet(c, o) as ModelDef,
   vit_clip_timm: (c, _, o) => timmVit(c, o) as ModelDef,
 };
 
