@@ -125,7 +125,7 @@ describe('any small configuration', () => {
         const computed = await onnxruntime(m.graph, feeds);
         expect(compareOutputs(computed, expected, 1e-4).filter((o) => !o.agrees)).toEqual([]);
       }),
-      { numRuns: 20 },
+      { numRuns: 12 },
     );
   });
 
@@ -144,7 +144,7 @@ describe('any small configuration', () => {
           expect(difference?.agrees).toBe(true);
         }
       }),
-      { numRuns: 10 },
+      { numRuns: 6 },
     );
   });
 });
