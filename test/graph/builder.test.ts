@@ -4,6 +4,7 @@ import { VersusError } from '../../src/core/errors.ts';
 import { float32 } from '../../src/core/tensor.ts';
 import { GraphBuilder } from '../../src/graph/builder.ts';
 import { inferShapes } from '../../src/graph/infer.ts';
+import { interpret } from '../../src/graph/interpret.ts';
 import { encodeOnnx } from '../../src/graph/onnx/index.ts';
 import { seedData } from './seed-data.ts';
 
@@ -251,4 +252,19 @@ it('builds ten thousand layers in a moment', () => {
   expect(b.build().nodes).toHaveLength(20_000);
   const { user, system } = process.cpuUsage(start);
   expect((user + system) / 1e6).toBeLessThan(5);
+});
+
+it('a dimension is read from an input that has it, or else from one that has a multiple', () => {
+  const b = new GraphBuilder('multiple');
+  const patches = b.input('patches', 'float32', ['batch', '4*tokens', 2]);
+  b.output('tokens', b.dim('tokens'));
+  b.output('merged', b.reshape(b.reshape(patches, ['batch*tokens', 8]), ['batch', 'tokens', 8]));
+  const feeds = { patches: float32([2, 12, 2], new Float32Array(48)) };
+  const outputs = interpret(b.build(), {}, feeds);
+  expect(outputs.tokens!.data).toEqual(BigInt64Array.of(3n));
+  expect(outputs.merged!.shape).toEqual([2, 3, 8]);
+  // Rows and columns may differ: a product of names is no multiple.
+  const c = new GraphBuilder('product');
+  c.input('image', 'float32', ['rows*columns']);
+  expect(refusal(() => c.dim('rows'))).toMatch(/no input has a dimension rows/);
 });
