@@ -69,19 +69,24 @@ describe('what OpenCV recorded', () => {
   });
 });
 
-/** Smooth blobs on grey, deterministic by seed, so that there is something to find at several scales. */
+/** Smooth oblong spots on grey, by seed: something to find at several scales, with a direction. */
 function blobs(seed: number, height: number, width: number): Pixels {
   const draw = random(seed);
   const spots = Array.from({ length: 12 }, () => ({
-    ...{ x: draw.uniform() * width, y: draw.uniform() * height, s: 1.5 + 5 * draw.uniform() },
-    a: 160 * (draw.uniform() - 0.5),
+    ...{ x: draw.uniform() * width, y: draw.uniform() * height, s: 1.2 + 4 * draw.uniform() },
+    ...{ a: 200 * (draw.uniform() - 0.5), turn: Math.PI * draw.uniform() },
   }));
   const data = new Uint8Array(3 * height * width);
   for (let i = 0; i < height * width; i++) {
     const [x, y] = [i % width, Math.floor(i / width)];
     let v = 128;
-    for (const { x: cx, y: cy, s, a } of spots)
-      v += a * Math.exp(-((x - cx) ** 2 + (y - cy) ** 2) / (2 * s * s));
+    for (const { x: cx, y: cy, s, a, turn } of spots) {
+      const [along, across] = [
+        Math.cos(turn) * (x - cx) + Math.sin(turn) * (y - cy),
+        Math.cos(turn) * (y - cy) - Math.sin(turn) * (x - cx),
+      ];
+      v += a * Math.exp(-(along ** 2 + (2 * across) ** 2) / (2 * s * s));
+    }
     data.fill(Math.max(0, Math.min(255, Math.round(v))), 3 * i, 3 * i + 3);
   }
   return { height, width, data };
@@ -100,27 +105,23 @@ function quarterTurn({ height, width, data }: Pixels): Pixels {
 
 describe('SIFT', () => {
   it('turns with the image: the same descriptors, directions a quarter further', () => {
-    for (const seed of [1, 2, 3]) {
+    let looked = 0;
+    for (const seed of [1, 2, 3, 4, 5, 6]) {
       const source = blobs(seed, 65, 65);
-      const before = sift(planeOf(source), 100);
       const after = sift(planeOf(quarterTurn(source)), 100);
-      expect(before.length).toBeGreaterThan(5);
-      // Halving keeps the even pixels, so that only the finest octaves are symmetric.
-      const fine = before.filter((k) => k.size < 6);
-      let found = 0;
-      for (const k of fine) {
+      // Halving keeps the even pixels, so that only the finest octave is symmetric.
+      for (const k of sift(planeOf(source), 100).filter(({ size }) => size < 3.2)) {
         // OpenCV counts half a pixel of the doubled image too much, to the right and down.
         const match = after.find(
-          (m) => Math.hypot(m.x - k.y, m.y - (64.5 - k.x)) < 0.05 && turned(m.angle - k.angle + 90) < 3,
+          (m) => Math.hypot(m.x - k.y, m.y - (64.5 - k.x)) < 1e-3 && turned(m.angle - k.angle + 90) < 0.1,
         );
-        if (!match) continue;
-        found++;
-        let dot = 0;
-        for (let i = 0; i < 128; i++) dot += match.descriptor[i]! * k.descriptor[i]!;
-        expect(dot).toBeGreaterThan(0.97);
+        expect(match).toBeDefined();
+        const steps = match!.descriptor.map((v, i) => Math.abs(v - k.descriptor[i]!) * 512);
+        expect(Math.max(...steps)).toBeLessThanOrEqual(1);
+        looked++;
       }
-      expect(found).toBeGreaterThanOrEqual(Math.ceil(0.8 * fine.length));
     }
+    expect(looked).toBeGreaterThan(5);
   });
 
   it('gives the strongest first, descriptors of length 1, and never more than asked for', () => {
@@ -135,7 +136,7 @@ describe('SIFT', () => {
           expect(k.x >= 0 && k.x < 40 && k.y >= 0 && k.y < 48 && k.angle >= 0 && k.angle < 360).toBe(true);
         });
       }),
-      { numRuns: 20 },
+      { numRuns: 8 },
     );
   });
 
@@ -191,7 +192,7 @@ describe('HOG', () => {
           expect(Math.hypot(...block)).toBeLessThanOrEqual(1 + 1e-6);
         }
       }),
-      { numRuns: 30 },
+      { numRuns: 15 },
     );
   });
 });
