@@ -21,17 +21,20 @@ export interface BlockNames {
   readonly contract: string;
 }
 
-export interface BlockShape {
+export interface AttentionShape {
   readonly batch: Dim;
   readonly length: Dim;
   readonly width: number;
   readonly heads: number;
-  readonly mlpWidth: number;
-  readonly eps: number;
-  readonly activation: Activation;
   readonly qkvBias: boolean;
   /** Added to the scores before the softmax, [1 or batch, 1, length, length]; null when every position sees every other. */
   readonly mask: Value | null;
+}
+
+export interface BlockShape extends AttentionShape {
+  readonly mlpWidth: number;
+  readonly eps: number;
+  readonly activation: Activation;
 }
 
 export function encoderBlock(g: GraphBuilder, rows: Value, names: BlockNames, shape: BlockShape): Value {
@@ -51,7 +54,13 @@ export function encoderBlock(g: GraphBuilder, rows: Value, names: BlockNames, sh
   });
 }
 
-function selfAttention(g: GraphBuilder, rows: Value, names: BlockNames, shape: BlockShape): Value {
+/** Multi-head attention of every sequence with itself, output projection included. */
+export function selfAttention(
+  g: GraphBuilder,
+  rows: Value,
+  names: Pick<BlockNames, 'project' | 'output'>,
+  shape: AttentionShape,
+): Value {
   const { batch, length, width, heads } = shape;
   const headWidth = width / heads;
   const [q, k, v] = projections(g, rows, names, shape).map((x) =>
@@ -67,9 +76,13 @@ function selfAttention(g: GraphBuilder, rows: Value, names: BlockNames, shape: B
 }
 
 /** Query, key and value rows. */
-function projections(g: GraphBuilder, rows: Value, names: BlockNames, shape: BlockShape): Value[] {
+function projections(
+  g: GraphBuilder,
+  rows: Value,
+  { project }: Pick<BlockNames, 'project'>,
+  shape: AttentionShape,
+): Value[] {
   const { width, qkvBias } = shape;
-  const { project } = names;
   if ('fusedWeight' in project) {
     const bias = qkvBias ? project.fusedBias : null;
     const all = linearOf(g, rows, project.fusedWeight, bias, { from: width, to: 3 * width });
