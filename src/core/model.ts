@@ -88,6 +88,8 @@ export interface WeightSpec {
 export interface Published {
   /** Number of learnt parameters. */
   readonly parameters?: number;
+  /** The number where only a rounded one was published, as it is written there: `0.23B`. */
+  readonly rounded?: string;
   /** Multiply–accumulates of one forward pass at batch 1 and the published resolution. */
   readonly macs?: number;
   readonly source: string;
@@ -105,8 +107,9 @@ export interface Published {
  *   with `tiling`, `vision` takes what that makes; with several position axes position_ids is [axes, batch, sequence];
  * - generate, encoder and decoder: `vision`, `embed`; `encoder` (inputs_embeds [batch, source, width], attention_mask
  *   [batch, source] → last_hidden_state, present.N.encoder.key/value [batch, heads, source, head_dim]); `decoder`
- *   (inputs_embeds [batch, sequence, width], encoder_attention_mask [batch, source], position_ids,
- *   past_key_values.N.encoder.* and past_key_values.N.decoder.* [batch, heads, past, head_dim] → logits, present.N.decoder.*).
+ *   (inputs_embeds [batch, sequence, width], encoder_attention_mask [batch, source], past_key_values.N.encoder.* and
+ *   past_key_values.N.decoder.* [batch, heads, past, head_dim] → logits, present.N.decoder.*), whose positions follow from
+ *   the length of the cache.
  */
 export interface ModelDef<C = unknown> {
   readonly name: string;
@@ -119,6 +122,8 @@ export interface ModelDef<C = unknown> {
   readonly preprocess?: ImagePreprocess;
   /** In place of `preprocess`, for a `vision` graph that takes images of any size. */
   readonly tiling?: CropsPreprocess | PatchesPreprocess;
+  /** The token that the decoder of an encoder–decoder starts its answer with; 2, as in BART, when left out. */
+  readonly decoderStart?: number;
   /** For scopes of training and for people; a model without it is one whole. */
   readonly parts?: Parts;
   /** Seeded weights unless said otherwise. */

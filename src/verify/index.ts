@@ -5,8 +5,10 @@ import type { ModelDef } from '../core/model.ts';
 import type { Tensors } from '../core/tensor.ts';
 import { compareOutputs, type OutputDifference } from '../stats/parity.ts';
 import { prepareArtifacts } from '../weights/index.ts';
+import type { Florence2Config } from '../zoo/florence2.ts';
 import type { LlavaConfig } from '../zoo/llava.ts';
 import { contrastiveOutputs } from './contrastive.ts';
+import { encoderDecoderOutputs } from './encoder-decoder.ts';
 import { modelIn } from './folder.ts';
 import { languageOutputs } from './language.ts';
 import { inputOf, type Recorded, recordedIn } from './recorded.ts';
@@ -79,6 +81,13 @@ function compute(model: ModelDef, sessions: Sessions, recorded: Recorded): Promi
       return languageOutputs(sessions, recorded);
     case 'llava':
       return visionLanguageOutputs(sessions, recorded, model.config as LlavaConfig);
+    case 'florence2':
+      return encoderDecoderOutputs(
+        sessions,
+        recorded,
+        model.config as Florence2Config,
+        model.decoderStart ?? 2,
+      );
     default:
       return wholeGraph(sessions, recorded);
   }

@@ -80,7 +80,7 @@ function expanded(ids: Tensor, imageToken: number, perImage: number): Tensor {
 }
 
 /** The prompt's embeddings with the images' features, in order, in the places of the image tokens. */
-function spliced(embeds: Tensor, ids: Tensor, features: Tensor, imageToken: number): Tensor {
+export function spliced(embeds: Tensor, ids: Tensor, features: Tensor, imageToken: number): Tensor {
   const width = embeds.shape[2]!;
   const data = allocate('float32', embeds.data.length) as Float32Array;
   data.set(embeds.data as Float32Array);

@@ -2,10 +2,11 @@
 import { VersusError } from '../core/errors.ts';
 import type { ModelDef } from '../core/model.ts';
 import { CLIP_MODELS } from './members/clips.ts';
+import { FLORENCE_MODELS } from './members/florence.ts';
 import { IMAGE_MODELS } from './members/images.ts';
 import { LANGUAGE_MODELS } from './members/language.ts';
 
-const MODELS: readonly ModelDef[] = [...IMAGE_MODELS, ...CLIP_MODELS, ...LANGUAGE_MODELS];
+const MODELS: readonly ModelDef[] = [...IMAGE_MODELS, ...CLIP_MODELS, ...LANGUAGE_MODELS, ...FLORENCE_MODELS];
 
 /** All models, families together, the larger variants behind the smaller. */
 export function models(): readonly ModelDef[] {

@@ -1,6 +1,8 @@
 import { VersusError } from '../../core/errors.ts';
 import type { ModelDef } from '../../core/model.ts';
 import { transformersClip } from './clip.ts';
+import { timmDavit } from './davit.ts';
+import { florence2 } from './florence2.ts';
 import { timmVit, torchvisionResNet, torchvisionVit, transformersResNet, transformersVit } from './images.ts';
 import { transformersDecoder, transformersLlava } from './language.ts';
 
@@ -23,6 +25,7 @@ const TRANSFORMERS: Readonly<Record<string, Reader>> = {
   clip: (c, _, o) => transformersClip(c, o) as ModelDef,
   llama: (c, _, o) => transformersDecoder('llama', c, o) as ModelDef,
   qwen2: (c, _, o) => transformersDecoder('qwen2', c, o) as ModelDef,
+  florence2: (c, names, o) => florence2(c, names, o) as ModelDef,
   llava: (c, _, o) => transformersLlava(c, o) as ModelDef,
 };
 
@@ -31,6 +34,7 @@ const ARCHITECTURES: Readonly<Record<string, Reader>> = {
   resnet_basic: (c, _, o) => torchvisionResNet(c, o) as ModelDef,
   resnet_bottleneck: (c, _, o) => torchvisionResNet(c, o) as ModelDef,
   vit: (c, _, o) => torchvisionVit(c, o) as ModelDef,
+  davit: (c, _, o) => timmDavit(c, o) as ModelDef,
   vit_clip_timm: (c, _, o) => timmVit(c, o) as ModelDef,
 };
 
