@@ -2,7 +2,7 @@ import type { Session } from '../core/backend.ts';
 import type { Sample } from '../core/dataset.ts';
 import { VersusError } from '../core/errors.ts';
 import type { Graph } from '../core/graph.ts';
-import type { ImagePreprocess } from '../core/model.ts';
+import type { ImagePreprocess, ModelDef } from '../core/model.ts';
 import { random } from '../core/random.ts';
 import type { Tensor, Tensors } from '../core/tensor.ts';
 import { tensor } from '../core/tensor.ts';
@@ -11,14 +11,15 @@ import { loadBatch } from '../data/loader.ts';
 import type { Tokenizer } from '../data/tokenizer.ts';
 import { inferShapes } from '../graph/infer.ts';
 import { graphMacs, graphOf } from './cost.ts';
+import { onlyOutput } from './decoder.ts';
 import { checkLengths } from './generate.ts';
 import { asFloat, concrete, type Dims, drawImages, imageDims, imageInput } from './inputs.ts';
 import {
   forcedLogits,
   generateSteps,
+  languageGraphs,
   languageMacs,
   languageMetrics,
-  onlyOutput,
   openLanguage,
 } from './language.ts';
 import { exactly, tokenizerOf } from './text.ts';
@@ -66,14 +67,19 @@ export function spliceFeatures(embeds: Tensor, features: Tensor, at: number): Te
   return tensor(embeds.dtype, embeds.shape, data);
 }
 
-/** Tokens before and after the image, as LLaVA asks: image first, then the question (Liu et al., "Visual instruction tuning", 2023). */
-function promptAround(
+/**
+ * Tokens before and after the image, as LLaVA asks: image first, then the question (Liu et al., "Visual instruction tuning",
+ * 2023). An encoder reads the image itself first, as Florence-2's does.
+ */
+async function promptAround(
   tokenizer: Tokenizer,
   params: ImagePromptParams,
-): { before: readonly number[]; after: readonly number[] } {
+  model: ModelDef,
+): Promise<{ before: readonly number[]; after: readonly number[] }> {
+  const { encoder } = await languageGraphs(model);
   const question = params.question ?? '\nWhat is shown, and in which colour? ASSISTANT:';
   return {
-    before: tokenizer.encode('USER: '),
+    before: encoder === null ? tokenizer.encode('USER: ') : [],
     after: exactly(tokenizer.encode(question), params.promptTokens),
   };
 }
@@ -119,7 +125,8 @@ export const imagePrompt: Workload<ImagePromptParams> = {
     const rows = inferredRows(graph, dims, batch);
     const vision = await graphMacs(model, 'vision', () => dims);
     if (rows === null || vision === null) return null;
-    const { before, after } = promptAround(await tokenizerOf(model, 'embed', params.tokenizer), params);
+    const tokenizer = await tokenizerOf(model, 'embed', params.tokenizer);
+    const { before, after } = await promptAround(tokenizer, params, model);
     const text = await languageMacs(model, batch, before.length + rows + after.length, params.newTokens);
     return text === null ? null : vision + text;
   },
@@ -139,7 +146,7 @@ export const imagePrompt: Workload<ImagePromptParams> = {
     const filesOf = (repetition: number) =>
       Array.from({ length: batch }, (_, i) => samples![(repetition * batch + i) % samples!.length]!);
     const rows = await imageTokens(vision, { [input.name]: drawn }, batch);
-    const { before, after } = promptAround(tokenizer, params);
+    const { before, after } = await promptAround(tokenizer, params, model);
     const sequence = [...before, ...new Array<number>(rows).fill(0), ...after];
     const prompt = Array.from({ length: batch }, () => sequence).flat();
 

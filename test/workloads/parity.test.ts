@@ -63,6 +63,20 @@ const cases: {
     phases: ['preprocess', 'vision', 'prefill', 'decode'],
   },
   {
+    name: 'generate on an encoder and a decoder',
+    workload: generate,
+    model: model('florence-2-tiny'),
+    params: { promptTokens: 5, newTokens: 3 },
+    phases: ['prefill', 'decode', 'decode'],
+  },
+  {
+    name: 'image prompt for an encoder and a decoder',
+    workload: imagePrompt,
+    model: model('florence-2-tiny'),
+    params: { promptTokens: 4, newTokens: 2, dataset: 'shapes' },
+    phases: ['preprocess', 'vision', 'prefill', 'decode'],
+  },
+  {
     name: 'peak',
     workload: product,
     model: { ...matmulPeak, config: { size: 32, chain: 2 } } as ModelDef,

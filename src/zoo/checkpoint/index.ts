@@ -25,8 +25,8 @@ const TRANSFORMERS: Readonly<Record<string, Reader>> = {
   clip: (c, _, o) => transformersClip(c, o) as ModelDef,
   llama: (c, _, o) => transformersDecoder('llama', c, o) as ModelDef,
   qwen2: (c, _, o) => transformersDecoder('qwen2', c, o) as ModelDef,
-  florence2: (c, names, o) => florence2(c, names, o) as ModelDef,
   llava: (c, _, o) => transformersLlava(c, o) as ModelDef,
+  florence2: (c, names, o) => florence2(c, names, o) as ModelDef,
 };
 
 /** By `architecture`, for torchvision and timm, which have no config file of their own. */
