@@ -69,6 +69,9 @@ export function matchNames(
   return best;
 }
 
-/** The output projection that shares its rows with the input embedding, and that embedding, by the end of their names. */
-export const TIED_HEAD = /(^|\.)lm_head\.weight$/;
-export const TIED_EMBEDDING = /(^|\.)embed_tokens\.weight$/;
+/**
+ * What shares its rows with the input embedding (the output projection; the encoder's and decoder's own names for BART's
+ * shared table), and that embedding, by the end of their names.
+ */
+export const TIED_HEAD = /(^|\.)(lm_head|(encoder|decoder)\.embed_tokens)\.weight$/;
+export const TIED_EMBEDDING = /(^|\.)(embed_tokens|shared)\.weight$/;

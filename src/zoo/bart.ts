@@ -24,6 +24,8 @@ export interface BartConfig {
   readonly scaledEmbedding: boolean;
   /** Prefix of the stacks' tensor names: `language_model.model.`. */
   readonly prefix: string;
+  /** The embedding table, [vocabulary, width]. */
+  readonly table: string;
   /** The output layer of its own; null where it is the embedding table. */
   readonly head: string | null;
   /** The tensor [1, vocabulary] that is added to the logits; null where the checkpoint has none. */
@@ -58,13 +60,13 @@ export function buildBart(config: BartConfig): { embed: Graph; encoder: Graph; d
 function embedGraph(config: BartConfig): Graph {
   const g = new GraphBuilder('bart.embed');
   const ids = g.input('input_ids', 'int64', ['batch', 'sequence']);
-  const embedded = g.gather(table(g, config), ids, 0);
+  const embedded = g.gather(embeddingTable(g, config), ids, 0);
   g.output('inputs_embeds', config.scaledEmbedding ? g.mul(embedded, Math.sqrt(config.width)) : embedded);
   return g.build();
 }
 
-function table(g: GraphBuilder, { prefix, vocabulary, width }: BartConfig): Value {
-  return g.param(`${prefix}shared.weight`, [vocabulary, width], EMBEDDING);
+function embeddingTable(g: GraphBuilder, { table, vocabulary, width }: BartConfig): Value {
+  return g.param(table, [vocabulary, width], EMBEDDING);
 }
 
 function encoderGraph(config: BartConfig): Graph {
@@ -203,7 +205,7 @@ function logits(g: GraphBuilder, rows: Value, config: BartConfig): void {
   const asked = last
     ? g.gather(g.reshape(rows, ['batch', 'sequence', width]), g.scalar(-1, 'int64'), 1)
     : rows;
-  const weight = head ?? table(g, config).name;
+  const weight = head ?? config.table;
   g.param(weight, [vocabulary, width], EMBEDDING);
   let out = linearOf(g, asked, weight, null, { from: width, to: vocabulary });
   if (logitsBias !== null) {

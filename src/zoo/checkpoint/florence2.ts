@@ -64,6 +64,7 @@ const visionSchema = z.looseObject({
 });
 
 const textSchema = z.looseObject({
+  model_type: z.string().default('bart'),
   vocab_size: size.optional(),
   max_position_embeddings: size.default(1024),
   d_model: size.default(1024),
@@ -78,7 +79,28 @@ const textSchema = z.looseObject({
   decoder_start_token_id: amount.nullish(),
 });
 
-const part = z.looseObject({ model_type: z.string().optional() }).nullish();
+/** Under which name a checkpoint holds the table that embeds and predicts tokens: writers drop all but one. */
+const TABLES: Readonly<Record<Florence2Naming, readonly string[]>> = {
+  microsoft: ['model.shared', 'model.encoder.embed_tokens', 'model.decoder.embed_tokens', 'lm_head'].map(
+    (name) => `language_model.${name}.weight`,
+  ),
+  transformers: [
+    ...['shared', 'encoder.embed_tokens', 'decoder.embed_tokens'].map(
+      (n) => `model.language_model.${n}.weight`,
+    ),
+    'lm_head.weight',
+  ],
+};
+
+/** What Microsoft's code builds whatever the config says (DaViT.from_config). */
+const MICROSOFT_FIXED = {
+  in_channels: 3,
+  mlp_ratio: 4,
+  qkv_bias: true,
+  activation_function: 'gelu',
+} as const;
+
+const part = z.record(z.string(), z.unknown()).nullish();
 const schema = z.looseObject({
   vision_config: part,
   text_config: part,
@@ -101,8 +123,14 @@ export function florence2(
 ): ModelDef<Florence2Config> {
   const c = readConfig(schema, config, 'florence2');
   const naming = layoutOf(names, c.vision_config ?? {});
-  const v = readConfig(visionSchema, c.vision_config ?? {}, 'florence2, vision_config');
-  const text = textOf(c, naming, names, options);
+  const read = readConfig(visionSchema, c.vision_config ?? {}, 'florence2, vision_config');
+  const v = naming === 'microsoft' ? { ...read, ...MICROSOFT_FIXED } : read;
+  const t = readConfig(textSchema, c.text_config ?? {}, 'florence2, text_config');
+  const text: BartConfig = {
+    ...textOf(t, naming, names),
+    head: naming === 'transformers' && !c.tie_word_embeddings ? 'lm_head.weight' : null,
+    logits: options.logits ?? 'last',
+  };
   if (v.projection_dim !== text.width) {
     throw wrong(
       'projection_dim',
@@ -133,7 +161,7 @@ export function florence2(
       taps: options.taps ?? false,
     },
     parts: florence2Parts(naming),
-    decoderStart: readConfig(textSchema, c.text_config ?? {}, 'florence2').decoder_start_token_id ?? 2,
+    decoderStart: t.decoder_start_token_id ?? 2,
   };
 }
 
@@ -200,18 +228,16 @@ function positionsOf(v: Vision, naming: Florence2Naming): { places: number; fram
   return { places: space.max_pos_embeddings, frames: time.max_temporal_embeddings };
 }
 
+/** The stacks of BartConfig, or of Microsoft's copy of it. */
 function textOf(
-  { text_config: config, tie_word_embeddings: tied }: z.infer<typeof schema>,
+  t: z.infer<typeof textSchema>,
   naming: Florence2Naming,
   names: ReadonlySet<string>,
-  options: CheckpointOptions,
-): BartConfig {
+): Omit<BartConfig, 'head' | 'logits'> {
   const where = 'florence2, text_config';
-  const type = config?.model_type ?? 'bart';
-  if (!['bart', 'florence2_language'].includes(type)) {
-    throw unsupported('text_config.model_type', type, 'bart, florence2_language');
+  if (!['bart', 'florence2_language'].includes(t.model_type)) {
+    throw unsupported('text_config.model_type', t.model_type, 'bart, florence2_language');
   }
-  const t = readConfig(textSchema, config ?? {}, where);
   const width = t.d_model;
   for (const stack of ['encoder', 'decoder'] as const) {
     const field = `${stack}_attention_heads` as const;
@@ -223,13 +249,12 @@ function textOf(
     ...{ depth: t[`${which}_layers`], heads: t[`${which}_attention_heads`] },
     mlpWidth: t[`${which}_ffn_dim`],
   });
+  const prefix = florence2Text(naming);
   return {
     ...{ vocabulary: t.vocab_size ?? TOWERS[naming].vocabulary, width, context: t.max_position_embeddings },
     ...{ encoder: stack('encoder'), decoder: stack('decoder'), eps: 1e-5 },
-    ...{ activation: t.activation_function, scaledEmbedding: t.scale_embedding },
-    prefix: florence2Text(naming),
-    head: naming === 'transformers' && !tied ? 'lm_head.weight' : null,
+    ...{ activation: t.activation_function, scaledEmbedding: t.scale_embedding, prefix },
+    table: TABLES[naming].find((name) => names.has(name)) ?? TABLES[naming][0]!,
     logitsBias: [...names].find((name) => /(^|\.)final_logits_bias$/.test(name)) ?? null,
-    logits: options.logits ?? 'last',
   };
 }

@@ -78,8 +78,8 @@ function florence(
     ...{ places: 50, frames: 100, sources: ['average', 'pixels'], naming, imageToken: null },
     text: {
       ...{ ...text, encoder: stack, decoder: stack, eps: 1e-5, activation: 'gelu', scaledEmbedding: false },
-      ...{ prefix: florence2Text(naming), head: null, logitsBias: 'language_model.final_logits_bias' },
-      logits: 'last',
+      ...{ prefix: florence2Text(naming), table: 'language_model.model.shared.weight', head: null },
+      ...{ logitsBias: 'language_model.final_logits_bias', logits: 'last' },
     },
   };
   const [size] = vision.image;
