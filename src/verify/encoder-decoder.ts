@@ -27,6 +27,7 @@ export async function encoderDecoderOutputs(
   const source = await sourceOf(sessions, recorded, features?.image_features ?? null, config);
   const encoded = await sessions.run('encoder', source);
   const { last_hidden_state: hidden, ...cross } = encoded;
+  Object.assign(outputs, cross);
   outputs.encoder_last_hidden_state = hidden!;
 
   const decoder = () => new CrossDecoder(sessions, source.attention_mask, cross);
@@ -49,7 +50,7 @@ export async function encoderDecoderOutputs(
   }
   outputs.greedy_decoder_ids = joined(ids);
   outputs.decode_logits = joined(logits);
-  for (const [name, t] of Object.entries({ ...cross, ...answer.cache })) {
+  for (const [name, t] of Object.entries(answer.cache)) {
     outputs[name.replace(/^past_key_values\./, 'present.')] = t;
   }
   return outputs;

@@ -135,12 +135,16 @@ function channelAttention(g: GraphBuilder, x: Pixels, names: DavitBlockNames, bl
   const { grid, width } = x;
   const pixels = grid.height * grid.width;
   const perGroup = width / block.heads;
+  const scale = 1 / Math.sqrt(block.channelForm === 'query-key-pixels' ? pixels : perGroup);
+  // Scores are sums over all pixels. Drawn so small that these stay near 1 even where all pixels agree, as on a plain
+  // background, seeded weights don't turn the softmax into a choice that rounding decides.
+  const std = 1 / Math.sqrt(width * pixels * scale);
+  g.param(`${names.qkv}.weight`, [3 * width, width], { kind: 'uniform', std });
   const all = linear(g, x.rows, names.qkv, { from: width, to: 3 * width, bias: block.qkvBias });
   const [q, k, v] = g
     .split(all, [width, width, width], 1)
     .map((part) => g.reshape(part, ['batch', pixels, block.heads, perGroup])) as [Value, Value, Value];
   const [asking, asked, carried] = block.channelForm === 'key-value' ? [k, v, q] : [q, k, v];
-  const scale = 1 / Math.sqrt(block.channelForm === 'query-key-pixels' ? pixels : perGroup);
   // [batch, groups, d, N] · [batch, groups, N, d]
   const scores = g.matmul(g.mul(g.transpose(asking, [0, 2, 3, 1]), scale), g.transpose(asked, [0, 2, 1, 3]));
   const mixed = g.matmul(g.softmax(scores, -1), g.transpose(carried, [0, 2, 3, 1]));

@@ -134,7 +134,7 @@ describe('DaViT', () => {
         expect(computed.forward_features!.shape.slice(2)).toEqual([height, width]);
         allAgree(await onOnnxruntime(graph, feeds), computed, 1e-4);
       }),
-      { numRuns: 8 },
+      { numRuns: 5 },
     );
   });
 
