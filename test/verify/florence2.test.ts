@@ -3,9 +3,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { reference } from '../../src/backends/reference.ts';
+import type { Param } from '../../src/core/graph.ts';
 import { type Tensors, tensor } from '../../src/core/tensor.ts';
 import { verifyFolder } from '../../src/verify/index.ts';
-import { readSafetensors, writeSafetensors } from '../../src/weights/index.ts';
+import { readSafetensors, safetensors, writeSafetensors } from '../../src/weights/index.ts';
 
 const FIXTURES = join(import.meta.dirname, '..', 'fixtures');
 const BIAS = 'language_model.final_logits_bias';
@@ -54,6 +55,21 @@ describe('a Florence-2 checkpoint', () => {
       t.final_logits_bias = original[BIAS]!;
     });
     expect(await wrong()).toEqual(['logits']);
+  });
+
+  it('fits a model that has a bias of the logits, as zeros where the file has none', async () => {
+    const bias = async (folder: string) => {
+      const spec = safetensors(join(FIXTURES, folder, 'weights.safetensors'), { unexpected: 'ignore' });
+      const param: Param = { name: BIAS, dtype: 'float32', shape: [1, 96], role: 'buffer' };
+      const source = await spec.open([param]);
+      const bytes: number[] = [];
+      for await (const chunk of source.read(param)) bytes.push(...chunk);
+      await source.close();
+      return [...new Float32Array(Uint8Array.from(bytes).buffer)];
+    };
+    expect(await bias('hf-florence2-native')).toEqual(new Array(96).fill(0));
+    const { [BIAS]: recorded } = await readSafetensors(join(FIXTURES, 'hf-florence2', 'weights.safetensors'));
+    expect(await bias('hf-florence2')).toEqual([...(recorded!.data as Float32Array)]);
   });
 
   it('may hold the shared table under all of its names', async () => {
