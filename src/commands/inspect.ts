@@ -1,5 +1,6 @@
 import { VersusError } from '../core/errors.ts';
 import type { Graph, ValueInfo } from '../core/graph.ts';
+import type { Published } from '../core/model.ts';
 import { graphCost } from '../graph/cost.ts';
 import { namesIn } from '../graph/dims.ts';
 import { type CommonOptions, lookingContextOf, print, printJson } from './context.ts';
@@ -47,9 +48,7 @@ export async function inspectCommand(name: string, options: InspectOptions): Pro
     return 0;
   }
   print(`${result.name}  (${result.family}, ${result.task})`);
-  print(
-    `  parameters  ${parameters.toLocaleString('en')}${checked(parameters, model.published?.parameters)}`,
-  );
+  print(`  parameters  ${parameters.toLocaleString('en')}${checked(parameters, model.published)}`);
   print(
     `  MACs        ${result.macs === null ? 'unknown' : `${(result.macs / 1e9).toFixed(3)} G`} at ${dimText(dims)}`,
   );
@@ -74,9 +73,13 @@ function valueLines(values: readonly ValueInfo[]): string[] {
   return [...lines].map(([text, count]) => (count > 1 ? `${text}  × ${count}` : text));
 }
 
-function checked(parameters: number, published: number | undefined): string {
-  if (published === undefined) return '';
-  return parameters === published ? '  = published' : `  (published: ${published.toLocaleString('en')})`;
+function checked(parameters: number, published: Published | undefined): string {
+  if (published?.parameters === undefined) {
+    return published?.rounded === undefined ? '' : `  (published: ${published.rounded})`;
+  }
+  return parameters === published.parameters
+    ? '  = published'
+    : `  (published: ${published.parameters.toLocaleString('en')})`;
 }
 
 function dimText(dims: Record<string, number>): string {

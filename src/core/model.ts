@@ -98,6 +98,8 @@ export interface WeightSpec {
 export interface Published {
   /** Number of learnt parameters. */
   readonly parameters?: number;
+  /** The number where only a rounded one was published, as it is written there: `0.23B`. */
+  readonly rounded?: string;
   /** Multiply–accumulates of one forward pass at batch 1 and the published resolution. */
   readonly macs?: number;
   readonly source: string;
@@ -117,8 +119,9 @@ export interface Published {
  *   (three: frame, row and column, by `gridPositions`);
  * - generate, encoder and decoder: `vision`, `embed`; `encoder` (inputs_embeds [batch, source, width], attention_mask
  *   [batch, source] → last_hidden_state, present.N.encoder.key/value [batch, heads, source, head_dim]); `decoder`
- *   (inputs_embeds [batch, sequence, width], encoder_attention_mask [batch, source], position_ids,
- *   past_key_values.N.encoder.* and past_key_values.N.decoder.* [batch, heads, past, head_dim] → logits, present.N.decoder.*).
+ *   (inputs_embeds [batch, sequence, width], encoder_attention_mask [batch, source], past_key_values.N.encoder.* and
+ *   past_key_values.N.decoder.* [batch, heads, past, head_dim] → logits, present.N.decoder.*), whose positions follow from
+ *   the length of the cache.
  */
 export interface ModelDef<C = unknown> {
   readonly name: string;
@@ -135,6 +138,8 @@ export interface ModelDef<C = unknown> {
   readonly features?: HostFeatures;
   /** Of an `embed` model whose text tower reads its padding (SigLIP); others take texts of any length. */
   readonly text?: TextInput;
+  /** The token that the decoder of an encoder–decoder starts its answer with; 2, as in BART, when left out. */
+  readonly decoderStart?: number;
   /** For scopes of training and for people; a model without it is one whole. */
   readonly parts?: Parts;
   /** Seeded weights unless said otherwise. */

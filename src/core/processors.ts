@@ -104,3 +104,18 @@ export const bytesPreprocess = (size: number): ImagePreprocess => ({
   kernel: 'bilinear',
   ...{ mean: [0, 0, 0], std: [1, 1, 1], rescale: 1 },
 });
+
+/** timm's `davit_*.msft_in1k`: 95 % of the shorter edge. */
+export const davitPreprocess = (size = 224): ImagePreprocess => ({
+  resize: { shortest: Math.floor(size / 0.95) },
+  kernel: 'bicubic',
+  crop: square(size),
+  ...IMAGENET,
+});
+
+/** `microsoft/Florence-2-*`: a CLIPImageProcessor without crop, with ImageNet's statistics. */
+export const florencePreprocess = (size = 768): ImagePreprocess => ({
+  resize: square(size),
+  kernel: 'bicubic',
+  ...IMAGENET,
+});

@@ -5,10 +5,12 @@ import type { ModelDef } from '../core/model.ts';
 import type { Tensors } from '../core/tensor.ts';
 import { compareOutputs, type OutputDifference } from '../stats/parity.ts';
 import { prepareArtifacts } from '../weights/index.ts';
+import type { Florence2Config } from '../zoo/florence2.ts';
 import type { LlavaConfig } from '../zoo/llava.ts';
 import type { Phi3VisionConfig } from '../zoo/phi3-vision.ts';
 import type { Qwen2VlConfig } from '../zoo/qwen2-vl.ts';
 import { contrastiveOutputs } from './contrastive.ts';
+import { encoderDecoderOutputs } from './encoder-decoder.ts';
 import { modelIn } from './folder.ts';
 import { languageOutputs } from './language.ts';
 import { phi3VisionOutputs } from './phi3-vision.ts';
@@ -89,6 +91,13 @@ function compute(model: ModelDef, sessions: Sessions, recorded: Recorded): Promi
       return phi3VisionOutputs(sessions, recorded, model.config as Phi3VisionConfig);
     case 'qwen2-vl':
       return qwen2VlOutputs(sessions, recorded, model.config as Qwen2VlConfig);
+    case 'florence2':
+      return encoderDecoderOutputs(
+        sessions,
+        recorded,
+        model.config as Florence2Config,
+        model.decoderStart ?? 2,
+      );
     default:
       return wholeGraph(sessions, recorded);
   }

@@ -83,8 +83,12 @@ export function matchNames(
   return best;
 }
 
-/** The output projection that shares its rows with the input embedding, and that embedding, by the end of their names. */
-export const TIED_HEAD = /(^|\.)lm_head\.weight$/;
-/** Tensors that may repeat the embedding: a tied head, and Phi-3-vision's second name for the table itself. */
-export const EMBEDDING_COPY = /(^|\.)(lm_head|vision_embed_tokens\.wte)\.weight$/;
-export const TIED_EMBEDDING = /(^|\.)embed_tokens\.weight$/;
+/**
+ * What shares its rows with the input embedding (the output projection; the encoder's and decoder's own names for BART's
+ * shared table), and that embedding, by the end of their names.
+ */
+export const TIED_HEAD = /(^|\.)(lm_head|(encoder|decoder)\.embed_tokens)\.weight$/;
+export const TIED_EMBEDDING = /(^|\.)(embed_tokens|shared)\.weight$/;
+/** Tensors that may repeat the embedding: those, and Phi-3-vision's second name for the table itself. */
+export const EMBEDDING_COPY =
+  /(^|\.)(lm_head|(encoder|decoder)\.embed_tokens|vision_embed_tokens\.wte)\.weight$/;

@@ -3,11 +3,11 @@ import { resolve } from 'node:path';
 import { VersusError } from '../core/errors.ts';
 import type { Param } from '../core/graph.ts';
 import type { WeightSource, WeightSpec } from '../core/model.ts';
-import { bytesPerElement } from '../core/tensor.ts';
+import { bytesPerElement, elementCount } from '../core/tensor.ts';
 import { EMBEDDING_COPY, matchNames, TIED_EMBEDDING, TIED_HEAD } from './checkpoint-names.ts';
-import { convert, convertible } from './convert.ts';
+import { convert, convertible, repeated } from './convert.ts';
 import { hashFile } from './file-hash.ts';
-import { ignorableTensor } from './ignorable.ts';
+import { ignorableTensor, zeroWhereAbsent } from './ignorable.ts';
 import { CHUNK_BYTES, openSafetensors, type SafetensorsFile } from './safetensors.ts';
 
 export interface CheckpointOptions {
@@ -55,6 +55,7 @@ function source(
     trained: true,
     read: (param, into) => {
       const name = names.get(param.name);
+      if (name === undefined && zeroWhereAbsent(param.name)) return zeros(param);
       if (name === undefined) {
         throw new VersusError('input', `the checkpoint was not opened for ${JSON.stringify(param.name)}`, {
           where: file.path,
@@ -64,6 +65,10 @@ function source(
     },
     close: () => file.close(),
   };
+}
+
+async function* zeros(param: Param): AsyncGenerator<Uint8Array, void> {
+  yield repeated(param.dtype, 0, elementCount(param.shape));
 }
 
 async function* readAs(
@@ -100,6 +105,7 @@ async function match(
   for (const param of params) {
     const name = names.get(param.name) ?? tiedEmbedding(file, param);
     const info = name === undefined ? undefined : file.info(name);
+    if (name === undefined && zeroWhereAbsent(param.name)) continue;
     if (name === undefined || !info) {
       missing.push(`${param.name} [${param.shape}]`);
       continue;

@@ -13,6 +13,11 @@ const IGNORABLE = [
   /^(.*\.)?logit_(scale|bias)$/,
 ];
 
+/** BART's bias of the logits, which is zero in every published checkpoint and which newer writers leave out. */
+export function zeroWhereAbsent(name: string): boolean {
+  return /(^|\.)final_logits_bias$/.test(name);
+}
+
 /** Whether a checkpoint's tensor may go unused without a word. */
 export function ignorableTensor(name: string): boolean {
   return IGNORABLE.some((pattern) => pattern.test(name));

@@ -5,7 +5,7 @@ import type { Tensor, Tensors } from '../core/tensor.ts';
 import { allocate, elementCount, fromFloat16, tensor } from '../core/tensor.ts';
 import { asInts, type Dims, inputNamed } from './inputs.ts';
 
-const PAST = 'past_key_values.';
+export const PAST = 'past_key_values.';
 
 /** Keys and values by their `past_key_values.*` names, and how many positions they hold. */
 export interface Cache {
@@ -60,9 +60,12 @@ export function dimsOfCall(graph: Pick<Graph, 'inputs'>, call: Call, model: Dims
   return dims;
 }
 
-function strange(info: ValueInfo): VersusError {
+/** An input that no call of ours feeds. */
+export function strange(info: ValueInfo): VersusError {
   return new VersusError('unsupported', `a decoder input that is not understood: ${info.name}`, {
-    next: 'known are input_ids, inputs_embeds, attention_mask, position_ids and past_key_values.N.key/value',
+    next:
+      'known are input_ids, inputs_embeds, attention_mask, position_ids and past_key_values.N.key/value; behind an ' +
+      'encoder also encoder_attention_mask and past_key_values.N.encoder/decoder.key/value',
   });
 }
 
@@ -132,6 +135,13 @@ export function decoderFeeds(
 /** Token ids [batch, sequence] in the type that a graph's input_ids wants. */
 export function idsFor(session: Session, batch: number, ids: readonly number[]): Tensor {
   return asInts(inputNamed(session, 'input_ids').dtype, [batch, ids.length / batch], ids);
+}
+
+/** The value of a graph's first output. @throws VersusError `unsupported` when there is none. */
+export function onlyOutput(session: Session, outputs: Tensors): Tensor {
+  const value = outputs[session.outputs[0]?.name ?? ''];
+  if (!value) throw new VersusError('unsupported', 'the graph returned no output');
+  return value;
 }
 
 /** Logits [batch, sequence, vocabulary] → those of the last position [batch, vocabulary]. */

@@ -1,6 +1,7 @@
 import type { Session } from '../core/backend.ts';
 import { VersusError } from '../core/errors.ts';
 import type { Graph } from '../core/graph.ts';
+import type { ModelDef } from '../core/model.ts';
 import type { Run } from '../core/positions.ts';
 import type { Tensor, Tensors } from '../core/tensor.ts';
 import { tensor } from '../core/tensor.ts';
@@ -8,6 +9,7 @@ import type { Metric, Workload } from '../core/workload.ts';
 import type { Tokenizer } from '../data/tokenizer.ts';
 import { inferShapes } from '../graph/infer.ts';
 import { graphMacs, graphOf } from './cost.ts';
+import { onlyOutput } from './decoder.ts';
 import { checkLengths } from './generate.ts';
 import { type ImageParams, imageRun, imageSource, visionDims } from './image-source.ts';
 import type { Dims } from './inputs.ts';
@@ -15,9 +17,9 @@ import {
   forcedLogits,
   generateSteps,
   type Insertion,
+  languageGraphs,
   languageMacs,
   languageMetrics,
-  onlyOutput,
   openLanguage,
 } from './language.ts';
 import { exactly, tokenizerOf } from './text.ts';
@@ -61,14 +63,19 @@ export function spliceFeatures(embeds: Tensor, features: Tensor, at: number): Te
   return tensor(embeds.dtype, embeds.shape, data);
 }
 
-/** Tokens before and after the image, as LLaVA asks: image first, then the question (Liu et al., "Visual instruction tuning", 2023). */
-function promptAround(
+/**
+ * Tokens before and after the image, as LLaVA asks: image first, then the question (Liu et al., "Visual instruction tuning",
+ * 2023). An encoder reads the image itself first, as Florence-2's does.
+ */
+async function promptAround(
   tokenizer: Tokenizer,
   params: ImagePromptParams,
-): { before: readonly number[]; after: readonly number[] } {
+  model: ModelDef,
+): Promise<{ before: readonly number[]; after: readonly number[] }> {
+  const { encoder } = await languageGraphs(model);
   const question = params.question ?? '\nWhat is shown, and in which colour? ASSISTANT:';
   return {
-    before: tokenizer.encode('USER: '),
+    before: encoder === null ? tokenizer.encode('USER: ') : [],
     after: exactly(tokenizer.encode(question), params.promptTokens),
   };
 }
@@ -107,7 +114,8 @@ export const imagePrompt: Workload<ImagePromptParams> = {
     const rows = dims && inferredRows(graph, dims, batch);
     const vision = dims && (await graphMacs(model, 'vision', () => dims));
     if (rows === null || vision === null) return null;
-    const { before, after } = promptAround(await tokenizerOf(model, 'embed', params.tokenizer), params);
+    const tokenizer = await tokenizerOf(model, 'embed', params.tokenizer);
+    const { before, after } = await promptAround(tokenizer, params, model);
     const text = await languageMacs(model, batch, before.length + rows + after.length, params.newTokens);
     return text === null ? null : vision + text;
   },
@@ -120,7 +128,7 @@ export const imagePrompt: Workload<ImagePromptParams> = {
     const language = await openLanguage(job);
     const tokenizer = await tokenizerOf(model, 'embed', params.tokenizer);
     const rows = await imageTokens(vision, images.first, batch);
-    const { before, after } = promptAround(tokenizer, params);
+    const { before, after } = await promptAround(tokenizer, params, model);
     const sequence = [...before, ...new Array<number>(rows).fill(0), ...after];
     const prompt = Array.from({ length: batch }, () => sequence).flat();
     const runs: readonly Run[] = [

@@ -1,4 +1,3 @@
-import type { Session } from '../core/backend.ts';
 import { VersusError } from '../core/errors.ts';
 import type { ModelDef } from '../core/model.ts';
 import type { Run } from '../core/positions.ts';
@@ -6,13 +5,28 @@ import type { Tensor, Tensors } from '../core/tensor.ts';
 import type { Job, Metric, Step } from '../core/workload.ts';
 import { graphMacs } from './cost.ts';
 import type { Cache } from './decoder.ts';
-import { advance, decoderFeeds, dimsOfCall, emptyCache, greedy, idsFor, lastLogits } from './decoder.ts';
+import {
+  advance,
+  decoderFeeds,
+  dimsOfCall,
+  emptyCache,
+  greedy,
+  idsFor,
+  lastLogits,
+  onlyOutput,
+} from './decoder.ts';
+import { encoderDecoderMacs, openEncoderDecoder } from './encoder-decoder.ts';
 import { imagePositions, positionShift } from './positions.ts';
 
-/** A language model as a session runs it: `model` alone, or `embed` and then `decoder` (vision-language models). */
+/**
+ * A language model as sessions run it: `model` alone; `embed` and then `decoder` (vision-language models); or `embed`,
+ * `encoder` and `decoder`, where the first call reads the prompt and makes the first token.
+ */
 export interface Language {
   /** For a prompt with an image, which moves the positions of what comes behind it. */
   emptyCache(batch: number, image?: Insertion): Cache;
+  /** The cache after a call with `sequence` ids per text. */
+  advance(cache: Cache, outputs: Tensors, sequence: number): Cache;
   /**
    * Makes everything ready for one call and returns what is to be timed: the sessions' runs and nothing else. `ids` are
    * [batch, sequence] row by row; `image` is what the prompt shows.
@@ -29,16 +43,17 @@ export interface Insertion {
   readonly runs: readonly Run[];
 }
 
-/** Names of the graphs that text runs through, in order, and of the one that images run through, if there is one. */
+/** Names of the graphs that text runs through, in order, and of the one that images run through; null for what isn't there. */
 export async function languageGraphs(
   model: ModelDef,
-): Promise<{ tokens: string; decoder: string; vision: string | null }> {
+): Promise<{ tokens: string; encoder: string | null; decoder: string; vision: string | null }> {
   const names = Object.keys(await model.build(model.config));
-  const vision = names.includes('vision') ? 'vision' : null;
+  const optional = (name: string) => (names.includes(name) ? name : null);
+  const [vision, encoder] = [optional('vision'), optional('encoder')];
   if (names.includes('embed') && names.includes('decoder')) {
-    return { tokens: 'embed', decoder: 'decoder', vision };
+    return { tokens: 'embed', encoder, decoder: 'decoder', vision };
   }
-  if (names.includes('model')) return { tokens: 'model', decoder: 'model', vision };
+  if (names.includes('model')) return { tokens: 'model', encoder: null, decoder: 'model', vision };
   throw new VersusError('unsupported', `${model.name} is no language model`, {
     where: `graphs ${names.join(', ')}`,
     next: 'it needs a graph `model`, or `embed` and `decoder`',
@@ -47,6 +62,7 @@ export async function languageGraphs(
 
 export async function openLanguage(job: Job<unknown>): Promise<Language> {
   const names = await languageGraphs(job.model);
+  if (names.encoder !== null) return openEncoderDecoder(job);
   const decoder = await job.open(names.decoder);
   const embed = names.tokens === names.decoder ? null : await job.open(names.tokens);
   const dims = job.model.dims ?? {};
@@ -55,6 +71,7 @@ export async function openLanguage(job: Job<unknown>): Promise<Language> {
       ...emptyCache(decoder, batch, dims),
       shift: image ? positionShift(decoder, image.runs) : 0,
     }),
+    advance,
     prepare(ids, batch, cache, image) {
       const call = { batch, sequence: ids.length / batch };
       if (!embed) {
@@ -81,13 +98,6 @@ export async function openLanguage(job: Job<unknown>): Promise<Language> {
   };
 }
 
-/** The value of a graph's first output. @throws VersusError `unsupported` when there is none. */
-export function onlyOutput(session: Session, outputs: Tensors): Tensor {
-  const value = outputs[session.outputs[0]?.name ?? ''];
-  if (!value) throw new VersusError('unsupported', 'the graph returned no output');
-  return value;
-}
-
 /** One prompt through prefill and greedy decoding: `newTokens` in all, the first of them by the prefill. */
 export async function* generateSteps(
   language: Language,
@@ -108,7 +118,7 @@ export async function* generateSteps(
         outputs = await call();
       },
     };
-    cache = advance(cache, outputs, ids.length / batch);
+    cache = language.advance(cache, outputs, ids.length / batch);
     ids = greedy(lastLogits(outputs));
   }
 }
@@ -129,7 +139,7 @@ export async function forcedLogits(
   for (const name of ['prefill', 'decode.1', 'decode.2']) {
     const outputs = await language.prepare(ids, batch, cache, name === 'prefill' ? image : undefined)();
     out[`${name}.logits`] = lastLogits(outputs);
-    cache = advance(cache, outputs, ids.length / batch);
+    cache = language.advance(cache, outputs, ids.length / batch);
     ids = Array.from({ length: batch }, (_, b) => prompt[(b * prompt.length) / batch]!);
   }
   return out;
@@ -142,7 +152,8 @@ export async function languageMacs(
   promptTokens: number,
   newTokens: number,
 ): Promise<number | null> {
-  const { tokens, decoder } = await languageGraphs(model);
+  const { tokens, encoder, decoder } = await languageGraphs(model);
+  if (encoder !== null) return encoderDecoderMacs(model, batch, promptTokens, newTokens);
   const at = async (sequence: number, past: number): Promise<number | null> => {
     let sum = 0;
     for (const name of new Set([tokens, decoder])) {

@@ -10,6 +10,7 @@ import type { Job, Metric, Workload } from '../core/workload.ts';
 import { holdBatches } from '../data/loader.ts';
 import { scoreAccuracy } from './accuracy.ts';
 import { graphMacs } from './cost.ts';
+import { onlyOutput } from './decoder.ts';
 import {
   asFloat,
   asInts,
@@ -20,7 +21,6 @@ import {
   imageInput,
   inputNamed,
 } from './inputs.ts';
-import { onlyOutput } from './language.ts';
 import { CLIP_TEMPLATES, classPrompts } from './prompts.ts';
 import { ensemble, similarity } from './similarity.ts';
 import { padTo, tokenizerOf } from './text.ts';

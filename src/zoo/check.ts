@@ -23,6 +23,15 @@ export function checkSizes(model: string, sizes: Numbers, largest = LARGEST): vo
   }
 }
 
+/** @throws VersusError `usage` naming the field, unless every amount is a whole number from 0 to 2^24. */
+export function checkWhole(model: string, amounts: Numbers): void {
+  for (const [field, amount] of Object.entries(amounts)) {
+    if (!Number.isInteger(amount) || amount < 0 || amount > LARGEST) {
+      refuse(model, field, `must be a whole number from 0 to ${LARGEST}, it is ${amount}`);
+    }
+  }
+}
+
 /** @throws VersusError `usage` naming the field, unless every count of layers is a whole number from 1 to 1024. */
 export function checkDepths(model: string, depths: Numbers): void {
   checkSizes(model, depths, DEEPEST);

@@ -22,19 +22,22 @@ export interface BlockNames {
   readonly contract: string;
 }
 
-export interface BlockShape {
+export interface AttentionShape {
   readonly batch: Dim;
   readonly length: Dim;
   readonly width: number;
   readonly heads: number;
-  readonly mlpWidth: number;
-  readonly eps: number;
-  readonly activation: Activation;
   readonly qkvBias: boolean;
   /** Added to the scores before the softmax, [1 or batch, 1, length, length]; null when every position sees every other. */
   readonly mask: Value | null;
   /** Turns queries and keys, [batch, length, heads, head width], by their positions. */
   readonly rotary?: RotaryTables;
+}
+
+export interface BlockShape extends AttentionShape {
+  readonly mlpWidth: number;
+  readonly eps: number;
+  readonly activation: Activation;
 }
 
 export function encoderBlock(g: GraphBuilder, rows: Value, names: BlockNames, shape: BlockShape): Value {
@@ -54,7 +57,13 @@ export function encoderBlock(g: GraphBuilder, rows: Value, names: BlockNames, sh
   });
 }
 
-function selfAttention(g: GraphBuilder, rows: Value, names: BlockNames, shape: BlockShape): Value {
+/** Multi-head attention of every sequence with itself, output projection included. */
+export function selfAttention(
+  g: GraphBuilder,
+  rows: Value,
+  names: Pick<BlockNames, 'project' | 'output'>,
+  shape: AttentionShape,
+): Value {
   const { batch, length, width, heads } = shape;
   const headWidth = width / heads;
   const [q, k, v] = projections(g, rows, names, shape).map((x) =>
@@ -75,7 +84,7 @@ export function projections(
   g: GraphBuilder,
   rows: Value,
   { project }: Pick<BlockNames, 'project'>,
-  { width, qkvBias }: Pick<BlockShape, 'width' | 'qkvBias'>,
+  { width, qkvBias }: Pick<AttentionShape, 'width' | 'qkvBias'>,
 ): Value[] {
   if ('fusedWeight' in project) {
     const bias = qkvBias ? project.fusedBias : null;

@@ -5,6 +5,7 @@ import { CLASSICAL_MODELS } from './members/classical.ts';
 import { CLIP_MODELS } from './members/clips.ts';
 import { CONTRASTIVE_MODELS } from './members/contrastive.ts';
 import { CONVNET_MODELS } from './members/convnets.ts';
+import { FLORENCE_MODELS } from './members/florence.ts';
 import { IMAGE_MODELS } from './members/images.ts';
 import { LANGUAGE_MODELS } from './members/language.ts';
 import { PHI3_MODELS } from './members/phi3.ts';
@@ -19,6 +20,7 @@ const MODELS: readonly ModelDef[] = [
   ...LANGUAGE_MODELS,
   ...PHI3_MODELS,
   ...QWEN2_VL_MODELS,
+  ...FLORENCE_MODELS,
 ];
 
 /** All models, families together, the larger variants behind the smaller. */

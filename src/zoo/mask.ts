@@ -30,3 +30,13 @@ export function causalMask(
   const padding = g.equal(g.unsqueeze(attentionMask, [1, 2]), 0);
   return g.where(g.or(hidden, padding), HIDDEN, g.scalar(0));
 }
+
+/** Added to attention scores, [batch, 1, 1, keys]: every query sees the keys that the attention mask [batch, keys] marks with 1. */
+export function paddingMask(g: GraphBuilder, attentionMask: Value): Value {
+  return g.where(g.equal(g.unsqueeze(attentionMask, [1, 2]), 0), HIDDEN, g.scalar(0));
+}
+
+/** Added to attention scores, [queries, keys]: a query sees the keys up to its own place. */
+export function futureMask(g: GraphBuilder, queries: Value, keys: Value): Value {
+  return g.where(g.greater(g.unsqueeze(keys, [0]), g.unsqueeze(queries, [1])), HIDDEN, g.scalar(0));
+}

@@ -89,6 +89,28 @@ const cases: {
     macs: null,
   },
   {
+    name: 'image prompt of crops',
+    workload: imagePrompt,
+    model: model('phi-3.5-vision-tiny'),
+    params: { promptTokens: 4, newTokens: 2, dataset: 'shapes' },
+    phases: ['preprocess', 'vision', 'prefill', 'decode'],
+    macs: null,
+  },
+  {
+    name: 'generate on an encoder and a decoder',
+    workload: generate,
+    model: model('florence-2-tiny'),
+    params: { promptTokens: 5, newTokens: 3 },
+    phases: ['prefill', 'decode', 'decode'],
+  },
+  {
+    name: 'image prompt for an encoder and a decoder',
+    workload: imagePrompt,
+    model: model('florence-2-tiny'),
+    params: { promptTokens: 4, newTokens: 2, dataset: 'shapes' },
+    phases: ['preprocess', 'vision', 'prefill', 'decode'],
+  },
+  {
     name: 'peak',
     workload: product,
     model: { ...matmulPeak, config: { size: 32, chain: 2 } } as ModelDef,

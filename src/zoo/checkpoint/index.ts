@@ -3,6 +3,8 @@ import type { ModelDef } from '../../core/model.ts';
 import { transformersClip } from './clip.ts';
 import { openClipResNet } from './clip-resnet.ts';
 import { torchvisionAlexNet, torchvisionConvNext, torchvisionVgg, transformersConvNext } from './convnets.ts';
+import { timmDavit } from './davit.ts';
+import { florence2 } from './florence2.ts';
 import { timmVit, torchvisionResNet, torchvisionVit, transformersResNet, transformersVit } from './images.ts';
 import { transformersDecoder, transformersLlava } from './language.ts';
 import { transformersPhi3, transformersPhi3Vision } from './phi3.ts';
@@ -37,6 +39,7 @@ const TRANSFORMERS: Readonly<Record<string, Reader>> = {
   qwen2_vl: (c, _, o) => transformersQwen2Vl(c, o) as ModelDef,
   siglip: (c, _, o) => transformersSiglip(c, o) as ModelDef,
   siglip_vision_model: (c, _, o) => transformersSiglipVision(c, o) as ModelDef,
+  florence2: (c, names, o) => florence2(c, names, o) as ModelDef,
 };
 
 /** By `architecture`, for torchvision and timm, which have no config file of their own. */
@@ -50,6 +53,7 @@ const ARCHITECTURES: Readonly<Record<string, Reader>> = {
   swin: (c, _, o) => torchvisionSwin(c, o) as ModelDef,
   convnext: (c, _, o) => torchvisionConvNext(c, o) as ModelDef,
   clip_resnet: (c, _, o) => openClipResNet(c, o) as ModelDef,
+  davit: (c, _, o) => timmDavit(c, o) as ModelDef,
   vit_clip_timm: (c, _, o) => timmVit(c, o) as ModelDef,
 };
 
