@@ -1,0 +1,43 @@
+import type { Graph } from '../core/graph.ts';
+import type { ModelDef, Task } from '../core/model.ts';
+import { openOnnx } from '../graph/onnx/index.ts';
+import { filesOfGraphs, type OnnxOptions, onnxGraphs } from '../weights/index.ts';
+
+/**
+ * Exported ONNX files of a folder as a model of their own: which graphs there are says what it is for.
+ * @throws VersusError `input` when the files make no model or cannot be read
+ */
+export async function onnxParts(
+  dir: string,
+  config: Readonly<Record<string, unknown>> | null,
+  options: OnnxOptions,
+): Promise<Omit<ModelDef, 'name'>> {
+  const names = await onnxGraphs(dir, options);
+  const files = await filesOfGraphs(dir, names, options.variant ?? 'fp32');
+  const graphs = await decoded(files);
+  const type = config?.model_type;
+  return {
+    family: typeof type === 'string' ? type : 'onnx',
+    task: taskOf(graphs),
+    config: config ?? {},
+    files,
+    build: async () => graphs,
+  };
+}
+
+/** Structure only: large initialisers stay on disk. */
+async function decoded(files: Readonly<Record<string, string>>): Promise<Record<string, Graph>> {
+  const graphs: Record<string, Graph> = {};
+  for (const [name, path] of Object.entries(files)) {
+    const { graph, weights } = await openOnnx(path);
+    await weights.close();
+    graphs[name] = graph;
+  }
+  return graphs;
+}
+
+function taskOf(graphs: Readonly<Record<string, Graph>>): Task {
+  if (graphs.text) return 'embed';
+  if (graphs.decoder) return 'generate';
+  return graphs.model?.inputs.some((input) => input.name === 'input_ids') ? 'generate' : 'classify';
+}
