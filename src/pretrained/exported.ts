@@ -22,7 +22,18 @@ export async function onnxParts(
     config: config ?? {},
     files,
     build: async () => graphs,
+    ...(graphs.text && { dims: contextOf(graphs.text, config) }),
   };
+}
+
+/** Tokens of a prompt, where the text tower leaves them open: as many as it has places for. */
+function contextOf(text: Graph, config: Readonly<Record<string, unknown>> | null): Record<string, number> {
+  const open = text.inputs.find((input) => input.name === 'input_ids')?.shape[1];
+  const tower = (config?.text_config ?? {}) as { readonly max_position_embeddings?: unknown };
+  const context = tower.max_position_embeddings;
+  if (typeof open !== 'string' || !Number.isSafeInteger(context) || (context as number) < 1) return {};
+  // By the file's name for whoever reads the graph, by ours for whoever runs it.
+  return { [open]: context as number, sequence: context as number };
 }
 
 /** Structure only: large initialisers stay on disk. */

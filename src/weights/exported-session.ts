@@ -68,7 +68,9 @@ export function exported(session: Session, graphName: string): Session {
   if (derived.length === 0 && !main) return session;
   const ours = main ? [{ ...main.info, name: main.name }] : session.outputs;
   const grid = session.inputs.find((info) => info.name === 'image_grid_thw');
-  const own = session.inputs.filter((info) => !derived.includes(info));
+  const own = session.inputs
+    .filter((info) => !derived.includes(info))
+    .map(graphName === 'text' ? tokens : same);
   const inputs: readonly ValueInfo[] = grid
     ? [...own, { name: 'patch_positions', dtype: 'int64', shape: ['patches', 2] }]
     : own;
@@ -100,6 +102,17 @@ export function exported(session: Session, graphName: string): Session {
       const outputs = await session.run(all, main ? [main.info.name] : fetch);
       return main ? { [main.name]: outputs[main.info.name]! } : outputs;
     },
+  };
+}
+
+const same = (info: ValueInfo): ValueInfo => info;
+
+/** [batch, sequence] under our names, by which a model says how long its texts are. */
+function tokens(info: ValueInfo): ValueInfo {
+  const names = ['batch', 'sequence'];
+  return {
+    ...info,
+    shape: info.shape.map((dim, axis) => (typeof dim === 'string' ? (names[axis] ?? dim) : dim)),
   };
 }
 

@@ -1,5 +1,5 @@
 import { readdir } from 'node:fs/promises';
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
 import { VersusError } from '../core/errors.ts';
 import { contained } from './contained.ts';
 
@@ -89,7 +89,7 @@ export async function filesOfGraphs(
     const suffix = SUFFIXES[variantOf(choice, graph)];
     const candidates = (EXPORTED[graph] ?? [graph]).map((base) => `${base}${suffix}.onnx`);
     const found = candidates.find((name) => names.has(name));
-    if (found !== undefined) files[graph] = await contained(dir, found);
+    if (found !== undefined) files[graph] = await contained(folder, relative(folder, join(dir, found)));
     else if (!NEVER_EXPORTED.includes(graph)) missing.push(`${graph} (${candidates.join(' or ')})`);
   }
   if (missing.length === 0) return files;
