@@ -85,15 +85,21 @@ export interface WeightOptions {
   readonly progress?: (what: string, done?: number, total?: number) => void;
 }
 
+/** ONNX files by graph name, and where they are from. */
+export interface BroughtGraphs {
+  readonly label: string;
+  readonly files: Readonly<Record<string, string>>;
+}
+
 /** A weight source that has not been opened: what a config file says. `params` are all weights and buffers of the model. */
 export interface WeightSpec {
   readonly label: string;
   open(params: readonly Param[], options?: WeightOptions): Promise<WeightSource>;
   /**
    * Weights that come inside graphs: ONNX files by graph name, used as they are in place of what `build` makes.
-   * `graphs` are the names of the model's; nothing calls `open` then.
+   * `names` are those of the model's graphs; nothing calls `open` then.
    */
-  files?(graphs: readonly string[], options?: WeightOptions): Promise<Readonly<Record<string, string>>>;
+  graphs?(names: readonly string[], options?: WeightOptions): Promise<BroughtGraphs>;
 }
 
 export interface Published {

@@ -47,10 +47,10 @@ export async function prepareArtifacts(
   if (model.files) return foreignArtifacts(model.name, model.files, { cacheDir, precision });
   const built = await model.build(model.config);
   const spec = model.weights ?? seeded();
-  const brought = await spec.files?.(Object.keys(built), { cacheDir, ...(progress && { progress }) });
+  const brought = await spec.graphs?.(Object.keys(built), { cacheDir, ...(progress && { progress }) });
   if (brought) {
-    return foreignArtifacts(model.name, brought, {
-      ...{ cacheDir, precision, label: spec.label },
+    return foreignArtifacts(model.name, brought.files, {
+      ...{ cacheDir, precision, label: brought.label },
       check: (name, graph, path) => checkExported(model.name, name, built[name]!, graph, path),
     });
   }

@@ -1,9 +1,10 @@
 import { randomBytes } from 'node:crypto';
-import { mkdir, open, readdir, rename, rm, stat, statfs } from 'node:fs/promises';
+import { mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { VersusError } from '../core/errors.ts';
 import { lockOrWait } from './build-lock.ts';
 import { isLeased, type Manifest, measureEntry, useEntry, writeManifest } from './cache-entry.ts';
+import { DISK_RESERVE, freeBytes, tooLittle } from './disk.ts';
 import { HASHES } from './file-hash.ts';
 import { OWNER, ownerLives } from './owner.ts';
 import { writeFailure } from './safetensors-writer.ts';
@@ -12,8 +13,6 @@ import { writeFailure } from './safetensors-writer.ts';
 const RECENT_MS = 3600_000;
 /** A half-built folder or a lock that nobody wrote to for so long has lost its builder. */
 const ABANDONED_MS = 3600_000;
-/** Left free for everything else that a run writes. */
-const DISK_RESERVE = 256 << 20;
 
 const ENTRY = /^[0-9a-f]{16}$/;
 const BUILDING = /^\.building-(.+)-[0-9a-f]{8}$/;
@@ -194,16 +193,7 @@ async function makeRoom(cacheDir: string, bytes: number): Promise<void> {
   await evict(cacheDir, Math.max(0, cached - (needed - free)));
   free = await freeBytes(cacheDir);
   if (free >= needed) return;
-  const gb = (n: number) => `${(n / 1e9).toFixed(1)} GB`;
-  throw new VersusError('infrastructure', `too little disk space: ${gb(needed)} needed, ${gb(free)} free`, {
-    where: cacheDir,
-    next: 'free some space (versus cache clean), or set cache.dir in bench.config.ts to a larger disk',
-  });
-}
-
-async function freeBytes(dir: string): Promise<number> {
-  const { bavail, bsize } = await statfs(dir);
-  return bavail * bsize;
+  throw tooLittle(cacheDir, needed, free);
 }
 
 async function measure(dir: string): Promise<{ bytes: number; lastUsed: number } | null> {

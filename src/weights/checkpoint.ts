@@ -26,21 +26,39 @@ export function safetensors(path: string, options: CheckpointOptions = {}): Weig
   const label = `safetensors(${path})`;
   return {
     label,
-    open: async (params, { cacheDir } = {}) => {
-      const file = await openSafetensors(resolve(path));
-      try {
-        const names = await match(file, params, options);
-        const hashes: string[] = [];
-        for (const part of file.files) hashes.push(await hashFile(part, cacheDir));
-        const id =
-          hashes.length === 1 ? hashes[0]! : createHash('sha256').update(hashes.join('\n')).digest('hex');
-        return source(file, names, `sha256:${id}`, label);
-      } catch (error) {
-        await file.close();
-        throw error;
-      }
-    },
+    open: (params, { cacheDir } = {}) =>
+      openCheckpoint(resolve(path), params, options, { label, id: (files) => contentOf(files, cacheDir) }),
   };
+}
+
+/** What a checkpoint is called, and how its content is known. */
+export interface Identity {
+  readonly label: string;
+  id(files: readonly string[]): Promise<string>;
+}
+
+/** Opens a checkpoint for a model's parameters; its identity is asked for when everything fits. */
+export async function openCheckpoint(
+  path: string,
+  params: readonly Param[],
+  options: CheckpointOptions,
+  { label, id }: Identity,
+): Promise<WeightSource> {
+  const file = await openSafetensors(path);
+  try {
+    const names = await match(file, params, options);
+    return source(file, names, await id(file.files), label);
+  } catch (error) {
+    await file.close();
+    throw error;
+  }
+}
+
+async function contentOf(files: readonly string[], cacheDir: string | undefined): Promise<string> {
+  const hashes: string[] = [];
+  for (const file of files) hashes.push(await hashFile(file, cacheDir));
+  if (hashes.length === 1) return `sha256:${hashes[0]!}`;
+  return `sha256:${createHash('sha256').update(hashes.join('\n')).digest('hex')}`;
 }
 
 function source(

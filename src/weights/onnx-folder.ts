@@ -20,7 +20,7 @@ export function onnx(folder: string, options: OnnxOptions = {}): WeightSpec {
   const label = `onnx(${folder}${options.variant ? `, ${labelOf(variant)}` : ''})`;
   return {
     label,
-    files: (graphs) => filesOfGraphs(resolve(folder), graphs, variant),
+    graphs: async (names) => ({ label, files: await filesOfGraphs(resolve(folder), names, variant) }),
     open: () => refuseAsNumbers(label),
   };
 }
