@@ -4,7 +4,7 @@ import { VersusError } from '../core/errors.ts';
 import type { Param } from '../core/graph.ts';
 import type { WeightSource, WeightSpec } from '../core/model.ts';
 import { bytesPerElement } from '../core/tensor.ts';
-import { matchNames, TIED_EMBEDDING, TIED_HEAD } from './checkpoint-names.ts';
+import { EMBEDDING, matchNames } from './checkpoint-names.ts';
 import { convert, convertible } from './convert.ts';
 import { hashFile } from './file-hash.ts';
 import { ignorableTensor } from './ignorable.ts';
@@ -17,9 +17,9 @@ export interface CheckpointOptions {
 
 /**
  * The weights of a real checkpoint: a `.safetensors` file, a `*.safetensors.index.json`, or a folder in the Hugging Face
- * layout. Tensors carry the reference implementation's names, give or take a usual prefix (see `matchNames`); fp32, fp16,
- * bf16 and fp64 are converted to each parameter's type while they stream; an output projection that the file leaves out
- * because it is tied to the input embedding is read from there.
+ * layout. Tensors carry the reference implementation's names, give or take a usual prefix (README.md); fp32, fp16, bf16
+ * and fp64 are converted to each parameter's type while they stream. Where the model ties its output projection to the
+ * input embedding, the file may hold both, if they are equal; where it doesn't, the file must.
  * @throws VersusError `input` (when opened): every missing, unexpected or unfit tensor in one message.
  */
 export function safetensors(path: string, options: CheckpointOptions = {}): WeightSpec {
@@ -110,19 +110,18 @@ async function match(
 ): Promise<ReadonlyMap<string, string>> {
   const found = matchNames(
     params.map((p) => p.name),
-    (name) => file.info(name) !== undefined,
+    file.names,
   );
-  const names = new Map(found.names);
+  const { names } = found;
   const missing: string[] = [];
   const unfit: string[] = [];
   for (const param of params) {
-    const name = names.get(param.name) ?? tiedEmbedding(file, param);
+    const name = names.get(param.name);
     const info = name === undefined ? undefined : file.info(name);
     if (name === undefined || !info) {
       missing.push(`${param.name} [${param.shape}]`);
       continue;
     }
-    names.set(param.name, name);
     if (info.shape.length !== param.shape.length || info.shape.some((d, i) => d !== param.shape[i])) {
       unfit.push(`${param.name}: the model has [${param.shape}], the file [${info.shape}]`);
     } else if (!convertible(info.dtype, param.dtype)) {
@@ -142,27 +141,18 @@ async function match(
   return names;
 }
 
-/** Transformers drops a tied head when it saves: the embedding of the same shape stands for it. */
-function tiedEmbedding(file: SafetensorsFile, param: Param): string | undefined {
-  if (!TIED_HEAD.test(param.name)) return undefined;
-  return file.names.find(
-    (n) => TIED_EMBEDDING.test(n) && String(file.info(n)!.shape) === String(param.shape),
-  );
-}
-
-/** A head that the model ties and the file still holds is fine when it holds the same numbers. */
+/** A head or embedding that the model ties and the file holds once more is fine when it holds the same numbers. */
 async function repeatsEmbedding(
   file: SafetensorsFile,
   name: string,
   used: ReadonlySet<string>,
 ): Promise<boolean> {
-  const head = file.info(name)!;
-  if (!TIED_HEAD.test(name)) return false;
+  const copy = file.info(name)!;
+  if (!EMBEDDING.test(name)) return false;
   for (const other of used) {
     const embedding = file.info(other)!;
-    if (!TIED_EMBEDDING.test(other) || embedding.bytes !== head.bytes || embedding.dtype !== head.dtype)
-      continue;
-    if (String(embedding.shape) === String(head.shape) && (await equalBytes(file, name, other))) return true;
+    if (!EMBEDDING.test(other) || embedding.bytes !== copy.bytes || embedding.dtype !== copy.dtype) continue;
+    if (String(embedding.shape) === String(copy.shape) && (await equalBytes(file, name, other))) return true;
   }
   return false;
 }
@@ -190,7 +180,7 @@ function misfit(
       const rest = list.length > LISTED ? `; and ${list.length - LISTED} more` : '';
       return `${list.length} ${kind} (${list.slice(0, LISTED).join('; ')}${rest})`;
     });
-  const how = spelling === '' ? '' : `, names ${spelling}`;
+  const how = spelling === '' ? '' : ` (names ${spelling})`;
   return new VersusError(
     'input',
     `the checkpoint doesn't fit the model's ${total} tensors${how}: ${parts.join(', ')}`,
