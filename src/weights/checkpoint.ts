@@ -90,14 +90,17 @@ async function* readAs(
   param: Param,
   into?: Uint8Array,
 ): AsyncGenerator<Uint8Array, void> {
-  const { dtype } = file.info(name)!;
+  const info = file.info(name)!;
+  const { dtype } = info;
   if (dtype === param.dtype) {
     yield* file.stream(name, CHUNK_BYTES, into);
     return;
   }
-  const room = into ? Math.floor(into.byteLength / bytesPerElement(param.dtype)) : Number.POSITIVE_INFINITY;
-  const raw = new Uint8Array(Math.min(CHUNK_BYTES, room * bytesPerElement(dtype)));
-  for await (const chunk of file.stream(name, raw.byteLength, raw)) {
+  const elements = into ? Math.floor(into.byteLength / bytesPerElement(param.dtype)) : CHUNK_BYTES;
+  const room = (elements - (elements % 8)) * bytesPerElement(dtype);
+  const bytes = Math.min(CHUNK_BYTES, room, Math.ceil(info.bytes / 8) * 8 || 8);
+  if (bytes < 8) throw new RangeError('a buffer for weights needs room for eight elements');
+  for await (const chunk of file.streamAhead(name, [new Uint8Array(bytes), new Uint8Array(bytes)])) {
     yield convert(dtype, param.dtype, chunk, into);
   }
 }

@@ -21,7 +21,7 @@ export interface TestHub {
   close(): Promise<void>;
 }
 
-const COMMIT = 'c0ffee'.repeat(6) + 'c0ff';
+const COMMIT = 'c0ffee'.repeat(7).slice(0, 40);
 /** From this size on a file is listed as a large one, with its SHA-256, and given out by another host. */
 const LARGE = 1000;
 
@@ -91,7 +91,10 @@ export async function startHub(files: Record<string, Buffer>): Promise<TestHub> 
       return { type: 'file', path, size, oid: hash ?? gitBlob(bytes), ...lfs };
     });
     const half = Math.ceil(entries.length / 2);
-    if (url.includes('cursor=2')) return json(200, entries.slice(half));
+    if (url.includes('cursor=2')) {
+      json(200, entries.slice(half));
+      return;
+    }
     const next = `${hub.endpoint}/api/models/acme/tiny/tree/${COMMIT}?recursive=true&cursor=2`;
     json(200, [{ type: 'directory', path: 'onnx', size: 0, oid: '0' }, ...entries.slice(0, half)], {
       link: `<${next}>; rel="next"`,
