@@ -11,6 +11,8 @@ import { writeFailure } from './safetensors-writer.ts';
 
 /** An entry used more recently than this stays: the next round of the same run will want it. */
 const RECENT_MS = 3600_000;
+/** Folder of what comes from the hub, see hub/snapshot.ts. */
+export const DOWNLOADS = 'hub';
 /** A half-built folder or a lock that nobody wrote to for so long has lost its builder. */
 const ABANDONED_MS = 3600_000;
 
@@ -23,6 +25,8 @@ export interface CacheStatus {
   readonly entries: number;
   /** Including what an interrupted build left behind. */
   readonly bytes: number;
+  /** Bytes of what `hub(…)` downloaded; they don't count towards the limit. */
+  readonly downloads: number;
 }
 
 /** What the artifact cache in a folder holds; zeros when the folder doesn't exist. */
@@ -34,16 +38,30 @@ export async function cacheStatus(cacheDir: string): Promise<CacheStatus> {
     if (ENTRY.test(name)) entries++;
     bytes += (await measure(join(cacheDir, name)))?.bytes ?? 0;
   }
-  return { entries, bytes };
+  return { entries, bytes, downloads: await bytesBelow(join(cacheDir, DOWNLOADS)) };
 }
 
-/** Removes every entry that no running process uses, remembered file hashes, and what interrupted builds left behind. */
+async function bytesBelow(dir: string): Promise<number> {
+  let bytes = 0;
+  for (const name of await readdir(dir, { recursive: true }).catch(() => [])) {
+    const found = await stat(join(dir, name)).catch(() => null);
+    if (found?.isFile()) bytes += found.size;
+  }
+  return bytes;
+}
+
+/**
+ * Removes every entry that no running process uses, remembered file hashes, downloads, and what interrupted builds left
+ * behind.
+ */
 export async function cleanCache(cacheDir: string): Promise<CacheStatus> {
   await sweep(cacheDir);
   for (const name of await namesIn(cacheDir)) {
     if (ENTRY.test(name)) await discard(cacheDir, name, true);
   }
-  await rm(join(cacheDir, HASHES), { recursive: true, force: true });
+  for (const folder of [HASHES, DOWNLOADS]) {
+    await rm(join(cacheDir, folder), { recursive: true, force: true });
+  }
   return cacheStatus(cacheDir);
 }
 

@@ -10,6 +10,9 @@ import { hashFile } from './file-hash.ts';
 import { ignorableTensor } from './ignorable.ts';
 import { CHUNK_BYTES, openSafetensors, type SafetensorsFile } from './safetensors.ts';
 
+/** Converted at a time: with its result it stays in a core's own cache. */
+const CONVERTED_BYTES = 512 << 10;
+
 export interface CheckpointOptions {
   /** `ignore` accepts a checkpoint of which the model uses only a part, e.g. one tower of CLIP. */
   readonly unexpected?: 'refuse' | 'ignore';
@@ -98,7 +101,7 @@ async function* readAs(
   }
   const elements = into ? Math.floor(into.byteLength / bytesPerElement(param.dtype)) : CHUNK_BYTES;
   const room = (elements - (elements % 8)) * bytesPerElement(dtype);
-  const bytes = Math.min(CHUNK_BYTES, room, Math.ceil(info.bytes / 8) * 8 || 8);
+  const bytes = Math.min(CONVERTED_BYTES, room, Math.ceil(info.bytes / 8) * 8 || 8);
   if (bytes < 8) throw new RangeError('a buffer for weights needs room for eight elements');
   for await (const chunk of file.streamAhead(name, [new Uint8Array(bytes), new Uint8Array(bytes)])) {
     yield convert(dtype, param.dtype, chunk, into);

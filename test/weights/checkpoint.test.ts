@@ -1,4 +1,14 @@
-import { mkdir, mkdtemp, readdir, readFile, rm, utimes, writeFile } from 'node:fs/promises';
+import {
+  mkdir,
+  mkdtemp,
+  readdir,
+  readFile,
+  rm,
+  symlink,
+  truncate,
+  utimes,
+  writeFile,
+} from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -17,6 +27,7 @@ import { matchNames } from '../../src/weights/checkpoint-names.ts';
 import { hashFile } from '../../src/weights/file-hash.ts';
 import { ignorableTensor } from '../../src/weights/ignorable.ts';
 import { openSafetensors, safetensors, writeSafetensors } from '../../src/weights/index.ts';
+import { sparseCheckpoint } from './sparse.ts';
 
 let folder: string;
 let count = 0;
@@ -44,6 +55,10 @@ async function values(path: string, p: Param, into?: Uint8Array): Promise<number
   await source.close();
   return [...(fromBytes(p.dtype, new Uint8Array(Buffer.concat(chunks))) as Float32Array)];
 }
+
+/** An index of so many files. */
+const many = (files: number): Record<string, string> =>
+  Object.fromEntries(Array.from({ length: files }, (_, i) => [`t${i}`, `${i}.safetensors`]));
 
 describe('safetensors', () => {
   it('reads the reference implementation’s own tensors under its names', async () => {
@@ -140,6 +155,59 @@ describe('safetensors', () => {
     ]);
     const shared = await checkpoint(Object.fromEntries(bart) as Tensors);
     await (await safetensors(shared).open([param('model.shared.weight', [2, 2])])).close();
+  });
+
+  it.each([
+    ['names a tensor that its shard lacks', { nowhere: 'a.safetensors' }, /lacks tensor "nowhere"/],
+    ['names a file that isn’t there', { a: 'gone.safetensors' }, /no such safetensors file/],
+    ['leads out of its folder', { a: '../a.safetensors' }, /not the name of a safetensors file/],
+    ['leads out of its folder by a link', { a: 'link.safetensors' }, /a link that leads out of its folder/],
+    ['names itself', { a: 'model.safetensors.index.json' }, /not the name of a safetensors file/],
+    ['names too many files', many(5000), /5000 files are more than 4096/],
+    ['is empty', {}, /"weight_map" is empty/],
+  ])('refuses an index that %s', async (_, map, about) => {
+    const dir = join(folder, `index-${count++}`);
+    await mkdir(dir);
+    await writeSafetensors(join(dir, 'a.safetensors'), { a: float32([1], [1]) });
+    await writeSafetensors(join(folder, 'outside.safetensors'), { a: float32([1], [1]) });
+    await symlink('../outside.safetensors', join(dir, 'link.safetensors'));
+    await writeFile(join(dir, 'model.safetensors.index.json'), JSON.stringify({ weight_map: map }));
+    await expect(safetensors(dir).open([param('a', [1])])).rejects.toThrow(about);
+  });
+
+  it('says which file of several was cut off', async () => {
+    const dir = join(folder, 'cut');
+    await mkdir(dir);
+    const params = ['a', 'b', 'c'].map((name) => param(name, [64]));
+    await sparseCheckpoint(dir, params, 'bfloat16', 128);
+    await truncate(join(dir, 'model-00002-of-00003.safetensors'), 4100);
+    const error = (await safetensors(dir)
+      .open(params)
+      .catch((e: unknown) => e)) as VersusError;
+    expect(error.where).toBe(join(dir, 'model-00002-of-00003.safetensors'));
+    expect(error.message).toMatch(/describes 128 bytes of data, the file holds 4/);
+  });
+
+  it('holds a few pieces of a large checkpoint at a time, whatever its size', async () => {
+    const dir = join(folder, 'large');
+    await mkdir(dir);
+    const params = Array.from({ length: 3 }, (_, i) => param(`l${i}.weight`, [4096, 8192]));
+    expect(await sparseCheckpoint(dir, params, 'bfloat16', 150e6)).toBe(3 * 4096 * 8192 * 2);
+    const source = await safetensors(dir).open(params);
+    const buffer = new Uint8Array(1 << 20);
+    globalThis.gc?.();
+    const before = process.memoryUsage().arrayBuffers;
+    let most = 0;
+    let read = 0;
+    for (const p of params) {
+      for await (const chunk of source.read(p, buffer)) {
+        read += chunk.byteLength;
+        most = Math.max(most, process.memoryUsage().arrayBuffers - before);
+      }
+    }
+    await source.close();
+    expect(read).toBe(3 * 4096 * 8192 * 4);
+    expect(most).toBeLessThan(32 << 20);
   });
 
   it('opens shards and hashes them all', async () => {

@@ -5,6 +5,7 @@ import * as z from 'zod';
 import { VersusError } from '../../core/errors.ts';
 import type { WeightOptions } from '../../core/model.ts';
 import { lockOrWait } from '../build-lock.ts';
+import { DOWNLOADS } from '../cache.ts';
 import { requireSpace } from '../disk.ts';
 import { writeFailure } from '../safetensors-writer.ts';
 import type { HubClient } from './client.ts';
@@ -13,8 +14,6 @@ import { commitOf, HubFile, listFiles } from './listing.ts';
 import { folderOf, isCommit, urlPath } from './names.ts';
 import { filesBeside, filesOfWeights, type Wanted } from './wanted.ts';
 
-/** Folder of the cache for what comes from the hub: `<repository>/<commit>/<path>`, whole and checked files only. */
-export const DOWNLOADS = 'hub';
 const LISTING = '.listing.json';
 const PARTIAL = '.partial';
 
@@ -26,8 +25,8 @@ export interface Snapshot {
 }
 
 /**
- * A model's files at a commit, on disk: those that are there are used, the others downloaded. A revision that was resolved
- * before is used without a network.
+ * A model's files at a commit, on disk as `<cache>/hub/<repository>/<commit>/<path>`, whole and checked files only: those
+ * that are there are used, the others downloaded. A revision that was resolved before is used without a network.
  * @throws VersusError `infrastructure` without network or space, `input` for what the hub refuses or gives wrongly
  */
 export async function snapshotOf(
