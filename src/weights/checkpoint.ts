@@ -192,7 +192,7 @@ function misfit(
     `the checkpoint doesn't fit the model's ${total} tensors${how}: ${parts.join(', ')}`,
     {
       where: file.path,
-      next: "bring the checkpoint of this architecture and size; { unexpected: 'ignore' } accepts tensors that the model has no use for",
+      next: "bring the checkpoint of this architecture and size (pretrained(folder) reads them from its config.json); { unexpected: 'ignore' } accepts tensors that the model has no use for",
     },
   );
 }

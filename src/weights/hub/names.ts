@@ -7,8 +7,10 @@ const REVISION = /^\w[\w./-]{0,199}$/;
 const COMMIT = /^[0-9a-f]{40}$/;
 /** One segment of a file's path; no dot at its start, so that nothing hides and nothing climbs. */
 const SEGMENT = /^[\w(][\w .+()=@,-]{0,199}$/;
+/** Windows opens a device by these, whatever their ending. */
+const DEVICE = /^(con|prn|aux|nul|com\d|lpt\d)(\.|$)/i;
 /** What a model is made of here. Nothing that a machine executes, and no pickles, which do. */
-const KINDS = /\.(safetensors|json|onnx|txt|model|onnx_data(_\d+)?|onnx\.data)$/;
+const KINDS = /\.(safetensors|json|onnx|txt|onnx_data(_\d+)?|onnx\.data)$/;
 
 /** @throws VersusError `usage` for an id or a revision that the hub doesn't know and a path could be made of */
 export function checkNames(id: string, revision: string): void {
