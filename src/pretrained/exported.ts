@@ -50,5 +50,8 @@ async function decoded(files: Readonly<Record<string, string>>): Promise<Record<
 function taskOf(graphs: Readonly<Record<string, Graph>>): Task {
   if (graphs.text) return 'embed';
   if (graphs.decoder) return 'generate';
-  return graphs.model?.inputs.some((input) => input.name === 'input_ids') ? 'generate' : 'classify';
+  const takes = (name: string) => graphs.model?.inputs.some((input) => input.name === name) ?? false;
+  if (!takes('input_ids')) return 'classify';
+  // CLIP as one file: both towers at once.
+  return takes('pixel_values') ? 'embed' : 'generate';
 }

@@ -58,11 +58,23 @@ export async function openArtifact(
   options: OpenOptions,
 ): Promise<Session> {
   const session = await backend.open(artifact, options);
-  return artifact.foreign ? exported(session, artifact.graphName) : session;
+  if (!artifact.foreign) return session;
+  try {
+    return exported(session, artifact.graphName);
+  } catch (error) {
+    await session.close();
+    throw error;
+  }
 }
 
-/** A session of an exported file under our names. */
+/**
+ * A session of an exported file under our names.
+ * @throws VersusError `unsupported` naming an input that nothing feeds: the embedding of Phi-3-vision's export wants image
+ * features, for example
+ */
 export function exported(session: Session, graphName: string): Session {
+  const stray = graphName === 'embed' && session.inputs.find((info) => info.name !== 'input_ids');
+  if (stray) throw unfed(stray, graphName);
   const derived = session.inputs.filter((info) => Object.hasOwn(DERIVED, info.name));
   const main = mainOutput(session.outputs, graphName);
   if (derived.length === 0 && !main) return session;

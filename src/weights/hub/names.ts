@@ -37,9 +37,8 @@ export function isCommit(revision: string): boolean {
 /** Whether a path of a listing can be a file of a model here: plain segments and a kind that is only data. */
 export function isModelFile(path: string): boolean {
   const segments = path.split('/');
-  return (
-    segments.length <= 8 && segments.every((s) => SEGMENT.test(s) && !s.endsWith('.')) && KINDS.test(path)
-  );
+  const plain = (s: string): boolean => SEGMENT.test(s) && !s.endsWith('.') && !DEVICE.test(s);
+  return segments.length <= 8 && segments.every(plain) && KINDS.test(path);
 }
 
 /** The folder of a repository; `/` cannot be in a file's name and `--` not in an id. */
