@@ -20,6 +20,7 @@ const ALLOWED: Record<string, readonly string[]> = {
   estimate: ['graph', 'core'],
   report: ['stats', 'core'],
   gate: ['stats', 'core'],
+  pretrained: ['zoo', 'weights', 'data', 'graph', 'core'],
   verify: ['zoo', 'weights', 'graph', 'stats', 'core'],
   config: ['core'],
   run: ['config', 'weights', 'stats', 'core'],

@@ -87,8 +87,15 @@ export function addLooking(root: Command, declare: Declare): void {
     .argument('<model>', 'name in the zoo or the config')
     .requiredOption('--out <dir>', 'new or empty folder')
     .option('--precision <name>', 'fp32 or fp16', 'fp32')
+    .option(
+      '--weights <source>',
+      'checkpoint: a .safetensors file, an index or their folder; or hub:owner/name@revision',
+    )
     .addOption(json())
-    .addHelpText('after', '\nExamples:\n  versus export resnet-50 --out ./resnet-50')
+    .addHelpText(
+      'after',
+      '\nExamples:\n  versus export resnet-50 --out ./resnet-50\n  versus export vit-b-16 --weights ./vit-base-patch16-224 --out ./vit',
+    )
     .action(
       declare(
         () => import('../commands/export.ts'),

@@ -12,7 +12,8 @@ export async function cacheCommand(what: string | undefined, options: CommonOpti
   if (options.json) printJson({ dir, ...status });
   else
     print(
-      `${dir}: ${status.entries} models, ${(status.bytes / 1e9).toFixed(2)} GB of at most ${(loaded.config.cache.maxBytes / 1e9).toFixed(0)} GB`,
+      `${dir}: ${status.entries} models, ${(status.bytes / 1e9).toFixed(2)} GB of at most ${(loaded.config.cache.maxBytes / 1e9).toFixed(0)} GB` +
+        (status.downloads > 0 ? `; downloads from the hub, ${(status.downloads / 1e9).toFixed(2)} GB` : ''),
     );
   return 0;
 }

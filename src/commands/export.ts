@@ -1,16 +1,20 @@
-import { existsSync, readdirSync } from 'node:fs';
+import { constants, existsSync, readdirSync, realpathSync } from 'node:fs';
 import { cp, mkdir } from 'node:fs/promises';
-import { dirname, join, resolve } from 'node:path';
+import { dirname, join, relative, resolve } from 'node:path';
 import { PRECISIONS, type Precision } from '../core/backend.ts';
 import { VersusError } from '../core/errors.ts';
+import type { Artifact } from '../core/model.ts';
 import { requireNames } from '../core/names.ts';
+import { openOnnx } from '../graph/onnx/index.ts';
 import { prepareArtifacts } from '../weights/index.ts';
 import { type CommonOptions, cacheDir, lookingContextOf, print, printJson } from './context.ts';
 import { findModel } from './select.ts';
+import { weightsOption } from './weights-option.ts';
 
 interface ExportOptions extends CommonOptions {
   readonly out: string;
   readonly precision: string;
+  readonly weights?: string;
 }
 
 /** `versus export MODEL --out DIR`: one .onnx per graph and weights.safetensors, which they share as external data. */
@@ -21,26 +25,49 @@ export async function exportCommand(name: string, options: ExportOptions): Promi
   if (existsSync(out) && readdirSync(out).length > 0) {
     throw new VersusError('usage', `${out} is not empty`, { next: 'name a new folder with --out' });
   }
-  const model = await findModel(loaded.config, name);
+  const found = await findModel(loaded.config, name);
+  const model = options.weights === undefined ? found : { ...found, weights: weightsOption(options.weights) };
   const artifacts = await prepareArtifacts(model, {
     cacheDir: cacheDir(loaded),
     maxBytes: loaded.config.cache.maxBytes,
     precision: options.precision as Precision,
+    progress: progressLine(),
   });
   await mkdir(out, { recursive: true });
-  const files = new Set<string>();
+  const written = new Set<string>();
   for (const artifact of Object.values(artifacts)) {
-    const dir = dirname(artifact.path);
-    for (const file of readdirSync(dir))
-      if (/\.(onnx|safetensors|data|bin)$/.test(file)) files.add(join(dir, file));
+    for (const file of await filesOf(artifact)) {
+      const target = join(out, relative(dirname(realpathSync(artifact.path)), file));
+      if (written.has(target)) continue;
+      // On file systems that can, both share their blocks.
+      await cp(file, target, { mode: constants.COPYFILE_FICLONE });
+      written.add(target);
+    }
   }
-  const written: string[] = [];
-  for (const file of files) {
-    const target = join(out, file.slice(dirname(file).length + 1));
-    await cp(file, target);
-    written.push(target);
-  }
-  if (options.json) printJson({ model: model.name, out, files: written });
+  if (options.json) printJson({ model: model.name, out, files: [...written] });
   else for (const file of written) print(file);
   return 0;
+}
+
+/** An artifact of ours has its folder to itself; a user's own file shares it with anything. */
+async function filesOf(artifact: Artifact): Promise<readonly string[]> {
+  if (artifact.foreign) {
+    const { files, weights } = await openOnnx(artifact.path);
+    await weights.close();
+    return files;
+  }
+  const dir = dirname(realpathSync(artifact.path));
+  return readdirSync(dir)
+    .filter((file) => /\.(onnx|safetensors)$/.test(file))
+    .map((file) => join(dir, file));
+}
+
+/** Long conversions and downloads show that they go on; a file or a pipe gets none of it. */
+function progressLine(): (what: string, done?: number, total?: number) => void {
+  if (!process.stderr.isTTY) return () => {};
+  return (what, done, total) => {
+    const share = done !== undefined && total ? ` ${Math.floor((100 * done) / total)}%` : '';
+    process.stderr.write(`\r\u001b[K${what}${share}`);
+    if (done !== undefined && done === total) process.stderr.write('\r\u001b[K');
+  };
 }

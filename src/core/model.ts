@@ -88,11 +88,28 @@ export interface WeightSource {
   close(): Promise<void>;
 }
 
+export interface WeightOptions {
+  /** A place for what is costly to get again: downloads, the hash of a large file. */
+  readonly cacheDir?: string;
+  /** What is being done, and how many bytes of how many are done where that is known. */
+  readonly progress?: (what: string, done?: number, total?: number) => void;
+}
+
+/** ONNX files by graph name, and where they are from. */
+export interface BroughtGraphs {
+  readonly label: string;
+  readonly files: Readonly<Record<string, string>>;
+}
+
 /** A weight source that has not been opened: what a config file says. `params` are all weights and buffers of the model. */
 export interface WeightSpec {
   readonly label: string;
-  /** `cacheDir` is a place for what is costly to find out again, such as the hash of a large file. */
-  open(params: readonly Param[], options?: { readonly cacheDir?: string }): Promise<WeightSource>;
+  open(params: readonly Param[], options?: WeightOptions): Promise<WeightSource>;
+  /**
+   * Weights that come inside graphs: ONNX files by graph name, used as they are in place of what `build` makes.
+   * `names` are those of the model's graphs; nothing calls `open` then.
+   */
+  graphs?(names: readonly string[], options?: WeightOptions): Promise<BroughtGraphs>;
 }
 
 export interface Published {
@@ -148,6 +165,8 @@ export interface ModelDef<C = unknown> {
   readonly dims?: Readonly<Record<string, number>>;
   /** A user's own ONNX files by graph name: used as they are, `build` decodes them. */
   readonly files?: Readonly<Record<string, string>>;
+  /** The model's own tokenizer.json, or the folder that holds it; workloads may name another. */
+  readonly tokenizer?: string;
   /** Class names by logit, where the model was trained on something. */
   readonly classes?: readonly string[];
 }
@@ -162,6 +181,8 @@ export interface Artifact {
   readonly path: string;
   /** Identity of graph and weights, hex. */
   readonly sha256: string;
+  /** A file of somebody else's: its inputs and outputs may go by an exporter's names. */
+  readonly foreign?: true;
   /** The graph as records, decoded on first use; initialisers larger than a few KiB have no `data`. */
   graph(): Promise<Graph>;
   /** The initialisers' bytes. */

@@ -5,7 +5,7 @@ import type { Config } from '../core/config.ts';
 import { VersusError } from '../core/errors.ts';
 import type { Artifact } from '../core/model.ts';
 import type { Activity, Job } from '../core/workload.ts';
-import { prepareArtifacts } from '../weights/index.ts';
+import { openArtifact, prepareArtifacts } from '../weights/index.ts';
 import type { Subject } from './subject.ts';
 
 /** A config with the folder that its relative paths start from. */
@@ -72,7 +72,10 @@ export async function openJob(
       const artifact = built.artifacts[graphName];
       if (!artifact) throw noGraph(subject, graphName, Object.keys(built.artifacts));
       const start = performance.now();
-      const session = await subject.backend.open(artifact, { ...options, precision: subject.precision });
+      const session = await openArtifact(subject.backend, artifact, {
+        ...options,
+        precision: subject.precision,
+      });
       loadMs += performance.now() - start;
       sessions.push(session);
       return session;

@@ -11,14 +11,18 @@ import type { Recorded } from './recorded.ts';
 /** A config.json is some kilobytes; one of a thousand labels some dozens. */
 const MAX_CONFIG_BYTES = 16 << 20;
 
+/** Beside io.safetensors, so a folder alone would not say which file is meant. */
+const CHECKPOINTS = ['weights.safetensors', 'model.safetensors', 'model.safetensors.index.json'];
+
 /**
- * The model in a folder: config.json with weights.safetensors, or model.onnx.
+ * The model in a folder: config.json with weights.safetensors (or as the hub has it: model.safetensors, or its shards with
+ * an index), or model.onnx.
  * @throws VersusError `usage` when neither is there, else as `fromCheckpointConfig` and `openSafetensors`
  */
 export async function modelIn(dir: string, recorded: Recorded): Promise<ModelDef> {
   const onnx = join(dir, 'model.onnx');
-  const weights = join(dir, 'weights.safetensors');
-  if (existsSync(weights)) return checkpointModel(dir, weights, recorded);
+  const weights = CHECKPOINTS.map((name) => join(dir, name)).find((path) => existsSync(path));
+  if (weights !== undefined) return checkpointModel(dir, weights, recorded);
   if (existsSync(onnx)) {
     return {
       ...{ name: 'model.onnx', family: 'onnx', task: 'classify', config: null, files: { model: onnx } },

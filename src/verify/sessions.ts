@@ -2,6 +2,7 @@ import type { Backend, OpenOptions, Session } from '../core/backend.ts';
 import { VersusError } from '../core/errors.ts';
 import type { Artifact } from '../core/model.ts';
 import type { Tensors } from '../core/tensor.ts';
+import { openArtifact } from '../weights/index.ts';
 
 /** A model's graphs on one backend, each opened when it is first run. */
 export class Sessions {
@@ -21,7 +22,7 @@ export class Sessions {
     if (known) return known;
     const artifact = this.#artifacts[graph];
     if (!artifact) throw new VersusError('input', `the model has no graph ${graph}`);
-    const session = await this.#backend.open(artifact, this.#options);
+    const session = await openArtifact(this.#backend, artifact, this.#options);
     this.#open.set(graph, session);
     return session;
   }

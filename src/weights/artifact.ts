@@ -10,6 +10,7 @@ import { encodeOnnx } from '../graph/onnx/index.ts';
 import { toHalf } from '../transform/precision.ts';
 import { artifactWeights, type Origin } from './artifact-weights.ts';
 import { obtain } from './cache.ts';
+import { checkExported } from './exported-fit.ts';
 import { foreignArtifacts } from './foreign.ts';
 import { type Layout, layout, type TensorEntry } from './header.ts';
 import { CHUNK_BYTES } from './safetensors.ts';
@@ -42,8 +43,17 @@ export async function prepareArtifacts(
   options: PrepareOptions,
 ): Promise<Record<string, Artifact>> {
   const cacheDir = resolve(options.cacheDir);
-  if (model.files) return foreignArtifacts(model.name, model.files, cacheDir, options.precision);
+  const { precision, progress } = options;
+  if (model.files) return foreignArtifacts(model.name, model.files, { cacheDir, precision });
   const built = await model.build(model.config);
+  const spec = model.weights ?? seeded();
+  const brought = await spec.graphs?.(Object.keys(built), { cacheDir, ...(progress && { progress }) });
+  if (brought) {
+    return foreignArtifacts(model.name, brought.files, {
+      ...{ cacheDir, precision, label: brought.label },
+      check: (name, graph, path) => checkExported(model.name, name, built[name]!, graph, path),
+    });
+  }
   const graphs: [string, Graph][] = [];
   for (const name of Object.keys(built).sort()) {
     graphs.push([name, options.precision === 'fp16' ? toHalf(built[name]!) : built[name]!]);
@@ -54,9 +64,8 @@ export async function prepareArtifacts(
     checkGraphName(model.name, name);
     return { name, bytes: encodeOnnx(graph, { external: external(plan, graph) }) };
   });
-  const spec = model.weights ?? seeded();
   const drawn = [...params.values()].filter((p) => !p.data);
-  const source = await spec.open(drawn, { cacheDir });
+  const source = await spec.open(drawn, { cacheDir, ...(progress && { progress }) });
   try {
     const hash = (...parts: (string | Uint8Array)[]): string => {
       const h = createHash('sha256').update(`${CODEC}\n${source.id}\n`);

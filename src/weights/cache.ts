@@ -1,19 +1,20 @@
 import { randomBytes } from 'node:crypto';
-import { mkdir, open, readdir, rename, rm, stat, statfs } from 'node:fs/promises';
+import { mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { VersusError } from '../core/errors.ts';
 import { lockOrWait } from './build-lock.ts';
 import { isLeased, type Manifest, measureEntry, useEntry, writeManifest } from './cache-entry.ts';
+import { DISK_RESERVE, freeBytes, tooLittle } from './disk.ts';
 import { HASHES } from './file-hash.ts';
 import { OWNER, ownerLives } from './owner.ts';
 import { writeFailure } from './safetensors-writer.ts';
 
 /** An entry used more recently than this stays: the next round of the same run will want it. */
 const RECENT_MS = 3600_000;
+/** Folder of what comes from the hub, see hub/snapshot.ts. */
+export const DOWNLOADS = 'hub';
 /** A half-built folder or a lock that nobody wrote to for so long has lost its builder. */
 const ABANDONED_MS = 3600_000;
-/** Left free for everything else that a run writes. */
-const DISK_RESERVE = 256 << 20;
 
 const ENTRY = /^[0-9a-f]{16}$/;
 const BUILDING = /^\.building-(.+)-[0-9a-f]{8}$/;
@@ -24,6 +25,8 @@ export interface CacheStatus {
   readonly entries: number;
   /** Including what an interrupted build left behind. */
   readonly bytes: number;
+  /** Bytes of what `hub(…)` downloaded; they don't count towards the limit. */
+  readonly downloads: number;
 }
 
 /** What the artifact cache in a folder holds; zeros when the folder doesn't exist. */
@@ -35,16 +38,30 @@ export async function cacheStatus(cacheDir: string): Promise<CacheStatus> {
     if (ENTRY.test(name)) entries++;
     bytes += (await measure(join(cacheDir, name)))?.bytes ?? 0;
   }
-  return { entries, bytes };
+  return { entries, bytes, downloads: await bytesBelow(join(cacheDir, DOWNLOADS)) };
 }
 
-/** Removes every entry that no running process uses, remembered file hashes, and what interrupted builds left behind. */
+async function bytesBelow(dir: string): Promise<number> {
+  let bytes = 0;
+  for (const name of await readdir(dir, { recursive: true }).catch(() => [])) {
+    const found = await stat(join(dir, name)).catch(() => null);
+    if (found?.isFile()) bytes += found.size;
+  }
+  return bytes;
+}
+
+/**
+ * Removes every entry that no running process uses, remembered file hashes, downloads, and what interrupted builds left
+ * behind.
+ */
 export async function cleanCache(cacheDir: string): Promise<CacheStatus> {
   await sweep(cacheDir);
   for (const name of await namesIn(cacheDir)) {
     if (ENTRY.test(name)) await discard(cacheDir, name, true);
   }
-  await rm(join(cacheDir, HASHES), { recursive: true, force: true });
+  for (const folder of [HASHES, DOWNLOADS]) {
+    await rm(join(cacheDir, folder), { recursive: true, force: true });
+  }
   return cacheStatus(cacheDir);
 }
 
@@ -194,16 +211,7 @@ async function makeRoom(cacheDir: string, bytes: number): Promise<void> {
   await evict(cacheDir, Math.max(0, cached - (needed - free)));
   free = await freeBytes(cacheDir);
   if (free >= needed) return;
-  const gb = (n: number) => `${(n / 1e9).toFixed(1)} GB`;
-  throw new VersusError('infrastructure', `too little disk space: ${gb(needed)} needed, ${gb(free)} free`, {
-    where: cacheDir,
-    next: 'free some space (versus cache clean), or set cache.dir in bench.config.ts to a larger disk',
-  });
-}
-
-async function freeBytes(dir: string): Promise<number> {
-  const { bavail, bsize } = await statfs(dir);
-  return bavail * bsize;
+  throw tooLittle(cacheDir, needed, free);
 }
 
 async function measure(dir: string): Promise<{ bytes: number; lastUsed: number } | null> {

@@ -4,11 +4,14 @@ import { VersusError } from '../core/errors.ts';
 import type { Param } from '../core/graph.ts';
 import type { WeightSource, WeightSpec } from '../core/model.ts';
 import { bytesPerElement, elementCount } from '../core/tensor.ts';
-import { EMBEDDING_COPY, matchNames, TIED_EMBEDDING, TIED_HEAD } from './checkpoint-names.ts';
+import { EMBEDDING, matchNames } from './checkpoint-names.ts';
 import { convert, convertible, repeated } from './convert.ts';
 import { hashFile } from './file-hash.ts';
 import { ignorableTensor, zeroWhereAbsent } from './ignorable.ts';
 import { CHUNK_BYTES, openSafetensors, type SafetensorsFile } from './safetensors.ts';
+
+/** Converted at a time: with its result it stays in a core's own cache. */
+const CONVERTED_BYTES = 512 << 10;
 
 export interface CheckpointOptions {
   /** `ignore` accepts a checkpoint of which the model uses only a part, e.g. one tower of CLIP. */
@@ -17,30 +20,48 @@ export interface CheckpointOptions {
 
 /**
  * The weights of a real checkpoint: a `.safetensors` file, a `*.safetensors.index.json`, or a folder in the Hugging Face
- * layout. Tensors carry the reference implementation's names, give or take a usual prefix (see `matchNames`); fp32, fp16,
- * bf16 and fp64 are converted to each parameter's type while they stream; an output projection that the file leaves out
- * because it is tied to the input embedding is read from there.
+ * layout. Tensors carry the reference implementation's names, give or take a usual prefix (README.md); fp32, fp16, bf16
+ * and fp64 are converted to each parameter's type while they stream. Where the model ties its output projection to the
+ * input embedding, the file may hold both, if they are equal; where it doesn't, the file must.
  * @throws VersusError `input` (when opened): every missing, unexpected or unfit tensor in one message.
  */
 export function safetensors(path: string, options: CheckpointOptions = {}): WeightSpec {
   const label = `safetensors(${path})`;
   return {
     label,
-    open: async (params, { cacheDir } = {}) => {
-      const file = await openSafetensors(resolve(path));
-      try {
-        const names = await match(file, params, options);
-        const hashes: string[] = [];
-        for (const part of file.files) hashes.push(await hashFile(part, cacheDir));
-        const id =
-          hashes.length === 1 ? hashes[0]! : createHash('sha256').update(hashes.join('\n')).digest('hex');
-        return source(file, names, `sha256:${id}`, label);
-      } catch (error) {
-        await file.close();
-        throw error;
-      }
-    },
+    open: (params, { cacheDir } = {}) =>
+      openCheckpoint(resolve(path), params, options, { label, id: (files) => contentOf(files, cacheDir) }),
   };
+}
+
+/** What a checkpoint is called, and how its content is known. */
+export interface Identity {
+  readonly label: string;
+  id(files: readonly string[]): Promise<string>;
+}
+
+/** Opens a checkpoint for a model's parameters; its identity is asked for when everything fits. */
+export async function openCheckpoint(
+  path: string,
+  params: readonly Param[],
+  options: CheckpointOptions,
+  { label, id }: Identity,
+): Promise<WeightSource> {
+  const file = await openSafetensors(path);
+  try {
+    const names = await match(file, params, options);
+    return source(file, names, await id(file.files), label);
+  } catch (error) {
+    await file.close();
+    throw error;
+  }
+}
+
+async function contentOf(files: readonly string[], cacheDir: string | undefined): Promise<string> {
+  const hashes: string[] = [];
+  for (const file of files) hashes.push(await hashFile(file, cacheDir));
+  if (hashes.length === 1) return `sha256:${hashes[0]!}`;
+  return `sha256:${createHash('sha256').update(hashes.join('\n')).digest('hex')}`;
 }
 
 function source(
@@ -77,14 +98,17 @@ async function* readAs(
   param: Param,
   into?: Uint8Array,
 ): AsyncGenerator<Uint8Array, void> {
-  const { dtype } = file.info(name)!;
+  const info = file.info(name)!;
+  const { dtype } = info;
   if (dtype === param.dtype) {
     yield* file.stream(name, CHUNK_BYTES, into);
     return;
   }
-  const room = into ? Math.floor(into.byteLength / bytesPerElement(param.dtype)) : Number.POSITIVE_INFINITY;
-  const raw = new Uint8Array(Math.min(CHUNK_BYTES, room * bytesPerElement(dtype)));
-  for await (const chunk of file.stream(name, raw.byteLength, raw)) {
+  const elements = into ? Math.floor(into.byteLength / bytesPerElement(param.dtype)) : CHUNK_BYTES;
+  const room = (elements - (elements % 8)) * bytesPerElement(dtype);
+  const bytes = Math.min(CONVERTED_BYTES, room, Math.ceil(info.bytes / 8) * 8 || 8);
+  if (bytes < 8) throw new RangeError('a buffer for weights needs room for eight elements');
+  for await (const chunk of file.streamAhead(name, [new Uint8Array(bytes), new Uint8Array(bytes)])) {
     yield convert(dtype, param.dtype, chunk, into);
   }
 }
@@ -97,20 +121,19 @@ async function match(
 ): Promise<ReadonlyMap<string, string>> {
   const found = matchNames(
     params.map((p) => p.name),
-    (name) => file.info(name) !== undefined,
+    file.names,
   );
-  const names = new Map(found.names);
+  const { names } = found;
   const missing: string[] = [];
   const unfit: string[] = [];
   for (const param of params) {
-    const name = names.get(param.name) ?? tiedEmbedding(file, param);
+    const name = names.get(param.name);
     const info = name === undefined ? undefined : file.info(name);
     if (name === undefined && zeroWhereAbsent(param.name)) continue;
     if (name === undefined || !info) {
       missing.push(`${param.name} [${param.shape}]`);
       continue;
     }
-    names.set(param.name, name);
     if (info.shape.length !== param.shape.length || info.shape.some((d, i) => d !== param.shape[i])) {
       unfit.push(`${param.name}: the model has [${param.shape}], the file [${info.shape}]`);
     } else if (!convertible(info.dtype, param.dtype)) {
@@ -130,26 +153,17 @@ async function match(
   return names;
 }
 
-/** Transformers drops a tied head when it saves: the embedding of the same shape stands for it. */
-function tiedEmbedding(file: SafetensorsFile, param: Param): string | undefined {
-  if (!TIED_HEAD.test(param.name)) return undefined;
-  return file.names.find(
-    (n) => TIED_EMBEDDING.test(n) && String(file.info(n)!.shape) === String(param.shape),
-  );
-}
-
-/** The embedding under a second name, such as a head that the model ties, is fine when it holds the same numbers. */
+/** A head or embedding that the model ties and the file holds once more is fine when it holds the same numbers. */
 async function repeatsEmbedding(
   file: SafetensorsFile,
   name: string,
   used: ReadonlySet<string>,
 ): Promise<boolean> {
   const copy = file.info(name)!;
-  if (!EMBEDDING_COPY.test(name)) return false;
+  if (!EMBEDDING.test(name)) return false;
   for (const other of used) {
     const embedding = file.info(other)!;
-    if (!TIED_EMBEDDING.test(other) || embedding.bytes !== copy.bytes || embedding.dtype !== copy.dtype)
-      continue;
+    if (!EMBEDDING.test(other) || embedding.bytes !== copy.bytes || embedding.dtype !== copy.dtype) continue;
     if (String(embedding.shape) === String(copy.shape) && (await equalBytes(file, name, other))) return true;
   }
   return false;
@@ -178,13 +192,13 @@ function misfit(
       const rest = list.length > LISTED ? `; and ${list.length - LISTED} more` : '';
       return `${list.length} ${kind} (${list.slice(0, LISTED).join('; ')}${rest})`;
     });
-  const how = spelling === '' ? '' : `, names ${spelling}`;
+  const how = spelling === '' ? '' : ` (names ${spelling})`;
   return new VersusError(
     'input',
     `the checkpoint doesn't fit the model's ${total} tensors${how}: ${parts.join(', ')}`,
     {
       where: file.path,
-      next: "bring the checkpoint of this architecture and size; { unexpected: 'ignore' } accepts tensors that the model has no use for",
+      next: "bring the checkpoint of this architecture and size (pretrained(folder) reads them from its config.json); { unexpected: 'ignore' } accepts tensors that the model has no use for",
     },
   );
 }

@@ -40,8 +40,10 @@ function widen(from: DType, bytes: Uint8Array, out: Float32Array): void {
     const table = halfTable();
     for (let i = 0; i < out.length; i++) out[i] = table[(source as Uint16Array)[i]!]!;
   } else if (from === 'bfloat16') {
-    const bits = new Uint32Array(out.buffer, out.byteOffset, out.length);
-    for (let i = 0; i < out.length; i++) bits[i] = (source as Uint16Array)[i]! << 16;
+    // bits = source << 16, by two copies that the engine does at the speed of memory: widened, then moved up two bytes.
+    new Uint32Array(out.buffer, out.byteOffset, out.length).set(source as Uint16Array);
+    const moved = new Uint8Array(out.buffer, out.byteOffset, out.byteLength);
+    moved.copyWithin(2, 0, moved.length - 2).fill(0, 0, 2);
   } else {
     out.set(source as Float64Array);
   }

@@ -7,22 +7,32 @@ import type { Artifact, WeightSource } from '../core/model.ts';
 import { openOnnx } from '../graph/onnx/index.ts';
 import { hashFile, remembered } from './file-hash.ts';
 
+export interface ForeignOptions {
+  readonly cacheDir: string;
+  readonly precision: Precision;
+  /** Where the files come from, for people; each file's own name when left out. */
+  readonly label?: string;
+  /** Looks at a file's structure, and throws where it is not what it should be. */
+  readonly check?: (graphName: string, graph: Graph, path: string) => void;
+}
+
 /**
  * Artifacts of a user's own ONNX files, used where they lie. Only structure is held in memory; identity is a hash of the
  * content, so it is the same on every machine, and is remembered for files that don't change.
- * @throws VersusError as `openOnnx`; `unsupported` when half precision is asked of a file that isn't
+ * @throws VersusError as `openOnnx` and `check`; `unsupported` when half precision is asked of a file that isn't
  */
 export async function foreignArtifacts(
   model: string,
   files: Readonly<Record<string, string>>,
-  cacheDir: string,
-  precision: Precision,
+  { cacheDir, precision, label, check }: ForeignOptions,
 ): Promise<Record<string, Artifact>> {
+  const named = (source: WeightSource): WeightSource => (label === undefined ? source : { ...source, label });
   const artifacts: Record<string, Artifact> = {};
   for (const [graphName, file] of Object.entries(files)) {
     const path = resolve(file);
     const { graph, weights } = await openOnnx(path);
     try {
+      check?.(graphName, graph, path);
       if (precision === 'fp16' && !graph.params.some((p) => p.dtype === 'float16')) throw notHalf(path);
       const sha256 = await remembered(cacheDir, weights.id, () => contentHash(path, graph, weights));
       artifacts[graphName] = {
@@ -30,8 +40,9 @@ export async function foreignArtifacts(
         graphName,
         path,
         sha256,
+        foreign: true,
         graph: async () => graph,
-        weights: async () => (await openOnnx(path)).weights,
+        weights: async () => named((await openOnnx(path)).weights),
       };
     } finally {
       await weights.close();

@@ -4,7 +4,7 @@
  */
 const IGNORABLE = [
   /(^|\.)position_ids$/,
-  /(^|\.)inv_freq$/,
+  /(^|\.)(inv_freq|cos_cached|sin_cached)$/,
   /(^|\.)num_batches_tracked$/,
   /(^|\.)relative_position_index$/,
   /(^|\.)relative_coords_table$/,

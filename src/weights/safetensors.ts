@@ -33,6 +33,11 @@ export interface SafetensorsFile {
    * buffer and holds until the next one is asked for; without, each piece is a buffer of its own.
    */
   stream(name: string, chunkBytes?: number, into?: Uint8Array): AsyncIterable<Uint8Array>;
+  /**
+   * A tensor's bytes in pieces that fill one buffer while the caller works on the other; both of the same length, a
+   * multiple of 8. A piece holds until the next one is asked for.
+   */
+  streamAhead(name: string, buffers: readonly [Uint8Array, Uint8Array]): AsyncIterable<Uint8Array>;
   close(): Promise<void>;
 }
 
@@ -172,6 +177,24 @@ class OneFile implements SafetensorsFile {
       const chunk = into ? into.subarray(0, length) : new Uint8Array(length);
       await readFully(this.handle, chunk, offset + done, this.path);
       yield chunk;
+    }
+  }
+
+  async *streamAhead(name: string, buffers: readonly [Uint8Array, Uint8Array]): AsyncIterable<Uint8Array> {
+    const { offset, bytes } = this.need(name);
+    const step = buffers[0].byteLength;
+    const readAt = async (done: number): Promise<Uint8Array> => {
+      const piece = buffers[(done / step) % 2]!.subarray(0, Math.min(step, bytes - done));
+      await readFully(this.handle, piece, offset + done, this.path);
+      return piece;
+    };
+    let next = bytes > 0 ? readAt(0) : null;
+    for (let done = step; next; done += step) {
+      const piece = await next;
+      next = done < bytes ? readAt(done) : null;
+      // When it fails it is told when its turn comes; a caller who stops earlier never hears of it.
+      next?.catch(() => {});
+      yield piece;
     }
   }
 

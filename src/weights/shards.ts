@@ -3,6 +3,7 @@ import { basename, dirname, join } from 'node:path';
 import { z } from 'zod';
 import { VersusError } from '../core/errors.ts';
 import type { Tensor } from '../core/tensor.ts';
+import { contained } from './contained.ts';
 import type { SafetensorsFile } from './safetensors.ts';
 
 const MAX_INDEX_BYTES = 64 << 20;
@@ -21,8 +22,8 @@ const Index = z.object({ weight_map: z.record(z.string(), z.string()) });
 
 /**
  * Resolves a path the way the Hugging Face layout does: a file as it is; a folder by `model.safetensors`, then
- * `model.safetensors.index.json`, then its only `.safetensors` file. Names in an index must be plain file names, so that no
- * index leads out of its folder.
+ * `model.safetensors.index.json`, then its only `.safetensors` file. Names in an index must be plain file names, and no links
+ * that lead elsewhere, so that no index leads out of its folder.
  */
 export async function findShards(path: string): Promise<Shards> {
   const kind = await stat(path).catch(() => null);
@@ -71,6 +72,7 @@ async function readIndex(path: string, size: number): Promise<Shards> {
     }
   }
   const folder = dirname(path);
+  for (const name of names) await contained(folder, name);
   return {
     kind: 'index',
     files: [...names].sort().map((name) => join(folder, name)),
@@ -114,6 +116,7 @@ export function mergeShards(
     info: (name) => holder.get(name)?.info(name),
     read: async (name): Promise<Tensor> => need(name).read(name),
     stream: (name, chunkBytes, into) => need(name).stream(name, chunkBytes, into),
+    streamAhead: (name, buffers) => need(name).streamAhead(name, buffers),
     close: async () => {
       await Promise.all(opened.map((file) => file.close()));
     },

@@ -52,7 +52,11 @@ export function dimsOfCall(graph: Pick<Graph, 'inputs'>, call: Call, model: Dims
   const dims: Record<string, number> = { ...model };
   for (const info of graph.inputs) {
     const shape = shapeOf(info, call, model);
-    if (!shape) throw strange(info);
+    if (!shape) {
+      // Nothing to learn from a switch of fixed size; whether something feeds it shows when the session is opened.
+      if (info.shape.every((dim) => typeof dim === 'number')) continue;
+      throw strange(info);
+    }
     info.shape.forEach((dim, axis) => {
       if (typeof dim === 'string') dims[dim] = shape[axis]!;
     });

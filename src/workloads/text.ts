@@ -27,7 +27,7 @@ export function vocabularyOf(graph: Graph, input: string): number | null {
 }
 
 /**
- * The tokenizer of a model's text graph: the file that is named, else bytes folded into the vocabulary.
+ * The tokenizer of a model's text graph: the file that is named, else the model's own, else bytes folded into the vocabulary.
  * @throws VersusError `unsupported` when the graph embeds no ids.
  */
 export async function tokenizerOf(
@@ -42,7 +42,8 @@ export async function tokenizerOf(
       next: 'the graph needs an input `input_ids` that a Gather looks up in an initialiser',
     });
   }
-  return file === undefined ? byteTokenizer(vocabulary) : openTokenizer(file, vocabulary);
+  const own = file ?? model.tokenizer;
+  return own === undefined ? byteTokenizer(vocabulary) : openTokenizer(own, vocabulary);
 }
 
 /** Exactly `length` ids: the text's, repeated from the start where they are too few. */

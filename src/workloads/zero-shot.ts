@@ -93,6 +93,16 @@ function textDims(graph: Graph, params: ZeroShotParams, model: ModelDef): Dims {
   return out;
 }
 
+/** What a padded prompt gives an input of a text encoder. @throws VersusError `unsupported` for an input that it cannot give. */
+function rowOf(name: string, length: number): (row: ReturnType<typeof padTo>) => readonly number[] {
+  if (name === 'input_ids') return (row) => row.ids;
+  if (name === 'attention_mask') return (row) => row.mask;
+  if (name === 'position_ids') return () => Array.from({ length }, (_, i) => i);
+  throw new VersusError('unsupported', `an input of the text encoder that is not understood: ${name}`, {
+    next: 'known are input_ids, attention_mask and position_ids',
+  });
+}
+
 /** Prompts as feeds of the text graph, `textBatch` at a time; the last run is filled up with its own first prompt. */
 async function textFeeds(
   job: Job<ZeroShotParams>,
@@ -111,8 +121,7 @@ async function textFeeds(
     const part = Array.from({ length: size }, (_, i) => rows[from + i] ?? rows[from]!);
     const feed: Tensors = {};
     for (const { name, dtype } of text.inputs) {
-      const values = name === 'attention_mask' ? part.flatMap((r) => r.mask) : part.flatMap((r) => r.ids);
-      feed[name] = asInts(dtype, [size, length], values);
+      feed[name] = asInts(dtype, [size, length], part.flatMap(rowOf(name, length)));
     }
     feeds.push(feed);
   }

@@ -1,4 +1,4 @@
-import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -104,6 +104,21 @@ describe('verifying a folder that is not right', () => {
     if (content === null) rmSync(join(dir, file));
     else writeFileSync(join(dir, file), content);
     expect((await failure()).describe()).toMatch(about);
+  });
+
+  it.each([
+    'model.safetensors',
+    'model.safetensors.index.json',
+  ])('takes the weights as the hub has them: %s', async (name) => {
+    take('hf-vit');
+    const shard = name.endsWith('.json') ? 'model-00001-of-00001.safetensors' : name;
+    renameSync(join(dir, 'weights.safetensors'), join(dir, shard));
+    if (shard !== name) {
+      const names = Object.keys(await readSafetensors(join(dir, shard)));
+      const map = Object.fromEntries(names.map((n) => [n, shard]));
+      writeFileSync(join(dir, name), JSON.stringify({ weight_map: map }));
+    }
+    expect((await verify()).agrees).toBe(true);
   });
 
   it("names the tensor when the checkpoint is another model's", async () => {

@@ -6,7 +6,7 @@ import { onnxruntime } from '../../src/backends/onnxruntime/index.ts';
 import { reference } from '../../src/backends/reference.ts';
 import type { ModelDef } from '../../src/core/model.ts';
 import type { Activity, Job, Step, Workload } from '../../src/core/workload.ts';
-import { prepareArtifacts } from '../../src/weights/index.ts';
+import { openArtifact, prepareArtifacts } from '../../src/weights/index.ts';
 
 export const scratch = mkdtempSync(path.join(os.tmpdir(), 'versus-workloads-'));
 export const cleanUp = () => rmSync(scratch, { recursive: true, force: true });
@@ -40,7 +40,7 @@ export async function openActivity<P>(setup: Setup<P>): Promise<Activity> {
     seed: setup.seed ?? 7,
     trained: setup.trained ?? false,
     open: (name) =>
-      backends[setup.backend ?? 'cpu'].open(artifacts[name]!, {
+      openArtifact(backends[setup.backend ?? 'cpu'], artifacts[name]!, {
         precision: 'fp32',
         optimisation: 'disabled',
       }),

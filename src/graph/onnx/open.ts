@@ -19,11 +19,14 @@ const CHUNK = 4 * 1024 * 1024;
  * are checked here, so that reading can only fail when a file changes meanwhile.
  *
  * `weights.read(param)` wants a parameter of the graph with its own dtype and shape, and yields its little-endian bytes.
+ * `files` are all that the model consists of, itself first, with links resolved.
  * `weights.id` identifies structure, small initialisers, and the size and modification time of the files with large ones.
  *
  * @throws VersusError `usage` when the file is missing, `input` or `unsupported` when it is not a model that we can run
  */
-export async function openOnnx(path: string): Promise<{ graph: Graph; weights: WeightSource }> {
+export async function openOnnx(
+  path: string,
+): Promise<{ graph: Graph; weights: WeightSource; files: readonly string[] }> {
   let file: string;
   let skeleton: Uint8Array;
   let size = 0;
@@ -55,7 +58,8 @@ export async function openOnnx(path: string): Promise<{ graph: Graph; weights: W
     const inside = range.location === IN_THIS_FILE;
     ranges.set(name, inside ? ownRange(file, size, range) : resolveExternal(dirname(file), name, range));
   }
-  return { graph, weights: source(path, graph, ranges, skeleton) };
+  const files = [...new Set([file, ...[...ranges.values()].map((range) => range.path)])];
+  return { graph, weights: source(path, graph, ranges, skeleton), files };
 }
 
 /** A foreign file may name `IN_THIS_FILE` too, so the range is checked like any other. */
