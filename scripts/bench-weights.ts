@@ -59,7 +59,10 @@ try {
     const path = join(folder, 'weights.safetensors');
     await measure(`${dtype}, generated, written and synced`, bytes, async () => {
       await rm(path, { force: true });
-      await streamSafetensors(path, plan, ({ name }) => source.read(byName.get(name)!, buffer));
+      await streamSafetensors(path, plan, async (append) => {
+        for (const { name } of plan.entries)
+          for await (const chunk of source.read(byName.get(name)!, buffer)) await append(name, chunk);
+      });
     });
   }
 } finally {
