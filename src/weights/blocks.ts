@@ -29,7 +29,7 @@ async function* byRows(packed: Packed, read: () => AsyncIterable<Uint8Array>): A
   const [n, k] = packed.of.shape as [number, number];
   const held = Math.min(n, Math.max(1, Math.floor(BUFFER_BYTES / (4 * k))));
   const rows = new Float32Array(held * k);
-  const out = room(packed, held, k);
+  const packer = new Packer(packed, held * Math.ceil(k / BLOCK));
   let filled = 0;
   for await (const chunk of read()) {
     const numbers = fromBytes('float32', chunk) as Float32Array;
@@ -39,12 +39,27 @@ async function* byRows(packed: Packed, read: () => AsyncIterable<Uint8Array>): A
       filled += part.length;
       at += part.length;
       if (filled < rows.length) continue;
-      yield packRows(packed, rows, k, out);
+      yield packRows(packer, rows, held, k);
       filled = 0;
     }
   }
-  const left = rows.subarray(0, filled - (filled % k));
-  if (left.length > 0) yield packRows(packed, left, k, out);
+  const left = Math.floor(filled / k);
+  if (left > 0) yield packRows(packer, rows, left, k);
+}
+
+function packRows(packer: Packer, rows: Float32Array, count: number, k: number): Piece {
+  packer.clear();
+  if (k % BLOCK === 0) packer.add(rows.subarray(0, count * k));
+  else {
+    const whole = k - (k % BLOCK);
+    const last = new Float32Array(BLOCK);
+    for (let at = 0; at < count * k; at += k) {
+      packer.add(rows.subarray(at, at + whole));
+      last.set(rows.subarray(at + whole, at + k));
+      packer.add(last);
+    }
+  }
+  return packer.piece();
 }
 
 /** [K, N]: rows of the result are columns of the source, so it is read once per stripe of columns. */
@@ -54,95 +69,127 @@ async function* byColumns(packed: Packed, read: () => AsyncIterable<Uint8Array>)
   const most = Math.max(1, Math.floor((BUFFER_BYTES * 8) / (blocks * BLOCK * packed.bits)));
   for (let from = 0; from < n; from += most) {
     const width = Math.min(most, n - from);
-    const out = room(packed, width, k);
-    const group = new Float32Array(width * BLOCK);
+    const packer = new Packer(packed, width * blocks);
+    const group = new Float32Array(BLOCK * width);
+    const column = new Float32Array(BLOCK);
     let element = 0;
     let row = 0;
-    const finish = (count: number): void => {
+    const finish = (): void => {
+      // Rows beyond K pad the last block with zeros.
+      group.fill(0, (((row - 1) % BLOCK) + 1) * width);
       for (let c = 0; c < width; c++) {
-        const at = c * blocks + Math.floor((row - 1) / BLOCK);
-        out.scales[at] = packBlock(packed, group, c * BLOCK, count, out.values, at);
+        for (let j = 0; j < BLOCK; j++) column[j] = group[j * width + c]!;
+        packer.at(c * blocks + Math.floor((row - 1) / BLOCK));
+        packer.add(column);
       }
     };
     for await (const chunk of read()) {
-      for (const v of fromBytes('float32', chunk) as Float32Array) {
-        const column = element - from;
-        if (column >= 0 && column < width) group[column * BLOCK + (row % BLOCK)] = v;
-        if (++element < n) continue;
+      const numbers = fromBytes('float32', chunk) as Float32Array;
+      for (let at = 0; at < numbers.length; ) {
+        const part = numbers.subarray(at, at + n - element);
+        const [first, end] = [Math.max(from - element, 0), Math.min(from + width - element, part.length)];
+        if (first < end) group.set(part.subarray(first, end), (row % BLOCK) * width + element + first - from);
+        element += part.length;
+        at += part.length;
+        if (element < n) continue;
         element = 0;
         row++;
-        if (row % BLOCK === 0 || row === k) finish(((row - 1) % BLOCK) + 1);
+        if (row % BLOCK === 0 || row === k) finish();
       }
     }
-    if (row === k) yield { values: out.values, scales: toBytes(out.scales) };
+    if (row === k) yield packer.whole();
   }
 }
 
-interface Room {
-  readonly values: Uint8Array;
-  readonly scales: Float32Array;
-}
-
-function room({ bits }: Packed, rows: number, k: number): Room {
-  const blocks = rows * Math.ceil(k / BLOCK);
-  return { values: new Uint8Array((blocks * BLOCK * bits) / 8), scales: new Float32Array(blocks) };
-}
-
-function packRows(packed: Packed, rows: Float32Array, k: number, { values, scales }: Room): Piece {
-  let block = 0;
-  for (let row = 0; row < rows.length; row += k) {
-    for (let at = 0; at < k; at += BLOCK, block++) {
-      scales[block] = packBlock(packed, rows, row + at, Math.min(BLOCK, k - at), values, block);
-    }
-  }
-  const bytes = (block * BLOCK * packed.bits) / 8;
-  return { values: values.subarray(0, bytes), scales: toBytes(scales.subarray(0, block)) };
-}
+/** The smallest scale that is a normal float32. A block below it is zeros. */
+const SMALLEST = 2 ** -126;
+const INFINITY_BITS = 0x7f800000;
 
 /**
- * Quantises one block and returns its scale: symmetric, the number furthest from zero becomes the lowest level
- * (−8, −128) exactly and the rest are rounded to nearest, so that |w − ŵ| ≤ ½ |scale| but for those that the missing +8
- * (+128) clamps, of the opposite sign and nearly as far from zero. This is the symmetric rule of onnxruntime's own
+ * Quantises blocks one after the other: symmetric, the number furthest from zero (the first of equals) becomes the lowest
+ * level (−8, −128) exactly and the rest are rounded to nearest, so that |w − ŵ| ≤ ½ |scale| but for those that the missing
+ * +8 (+128) clamps, of the opposite sign and nearly as far from zero. This is the symmetric rule of onnxruntime's own
  * quantiser (core/mlas/lib/q4_dq.cpp, `range2scale`) and of llama.cpp's Q4_0, with the quotient in float64.
  */
-function packBlock(
-  { bits, of }: Packed,
-  source: Float32Array,
-  from: number,
-  count: number,
-  values: Uint8Array,
-  block: number,
-): number {
-  let low = 0;
-  let high = 0;
-  for (let i = from; i < from + count; i++) {
-    const v = source[i]!;
-    if (v < low) low = v;
-    else if (v > high) high = v;
+class Packer {
+  readonly #of: string;
+  readonly #bits: Packed['bits'];
+  readonly #values: Uint8Array;
+  readonly #scales: Float32Array;
+  #block = 0;
+
+  constructor({ bits, of }: Packed, blocks: number) {
+    this.#of = of.name;
+    this.#bits = bits;
+    this.#values = new Uint8Array((blocks * BLOCK * bits) / 8);
+    this.#scales = new Float32Array(blocks);
   }
-  const half = bits === 4 ? 8 : 128;
-  const scale = Math.fround((high > -low ? high : low) / -half);
-  const inverse = scale === 0 ? 0 : 1 / scale;
-  const [top, zero] = [2 * half - 1, half + 0.5];
-  const perByte = 8 / bits;
-  let out = (block * BLOCK) / perByte;
-  let sum = 0;
-  for (let i = 0; i < BLOCK; i += perByte) {
-    let byte = 0;
-    for (let j = 0; j < perByte; j++) {
-      // What pads the last block of a row is zero.
-      const level = i + j < count ? source[from + i + j]! * inverse + zero : zero;
-      sum += level;
-      byte |= (level >= top ? top : level > 0 ? level | 0 : 0) << (bits * j);
+
+  clear(): void {
+    this.#block = 0;
+  }
+
+  /** The next block that is added becomes this one. */
+  at(block: number): void {
+    this.#block = block;
+  }
+
+  piece(): Piece {
+    return {
+      values: this.#values.subarray(0, (this.#block * BLOCK * this.#bits) / 8),
+      scales: toBytes(this.#scales.subarray(0, this.#block)),
+    };
+  }
+
+  whole(): Piece {
+    return { values: this.#values, scales: toBytes(this.#scales) };
+  }
+
+  /** @param source whole blocks */
+  add(source: Float32Array): void {
+    // Of positive numbers, and so of magnitudes, the bits are in the order of the numbers; NaN and infinities come last.
+    const bits = new Int32Array(source.buffer, source.byteOffset, source.length);
+    const [values, scales] = [this.#values, this.#scales];
+    const half = this.#bits === 4 ? 8 : 128;
+    const [top, zero] = [2 * half - 1, half + 0.5];
+    let block = this.#block;
+    let out = (block * BLOCK * this.#bits) / 8;
+    for (let from = 0; from < source.length; from += BLOCK, block++) {
+      let most = 0;
+      let furthest = from;
+      for (let i = from; i < from + BLOCK; i++) {
+        const magnitude = bits[i]! & 0x7fffffff;
+        if (magnitude <= most) continue;
+        most = magnitude;
+        furthest = i;
+      }
+      if (most >= INFINITY_BITS) this.#refuse();
+      const exact = source[furthest]! / -half;
+      const scale = Math.abs(exact) < SMALLEST ? 0 : exact;
+      const inverse = scale === 0 ? 0 : 1 / scale;
+      scales[block] = scale;
+      if (half === 8) {
+        for (let i = from; i < from + BLOCK; i += 2) {
+          let even = (source[i]! * inverse + zero) | 0;
+          let odd = (source[i + 1]! * inverse + zero) | 0;
+          if (even > top) even = top;
+          if (odd > top) odd = top;
+          values[out++] = even | (odd << 4);
+        }
+      } else {
+        for (let i = from; i < from + BLOCK; i++) {
+          const level = (source[i]! * inverse + zero) | 0;
+          values[out++] = level > top ? top : level;
+        }
+      }
     }
-    values[out++] = byte;
+    this.#block = block;
   }
-  // NaN and infinities are NaN in the sum.
-  if (Number.isNaN(sum)) {
+
+  #refuse(): never {
     throw new VersusError('input', 'the weight holds a number that is not finite', {
-      where: of.name,
+      where: this.#of,
       next: 'run this model in fp32, or mend the checkpoint',
     });
   }
-  return scale;
 }
