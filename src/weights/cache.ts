@@ -191,9 +191,12 @@ async function makeRoom(cacheDir: string, bytes: number): Promise<void> {
   let free = await freeBytes(cacheDir);
   if (free >= needed) return;
   const { bytes: cached } = await cacheStatus(cacheDir);
-  await evict(cacheDir, Math.max(0, cached - (needed - free)));
-  free = await freeBytes(cacheDir);
-  if (free >= needed) return;
+  // What would not be enough anyway costs no entry.
+  if (free + cached >= needed) {
+    await evict(cacheDir, cached - (needed - free));
+    free = await freeBytes(cacheDir);
+    if (free >= needed) return;
+  }
   const gb = (n: number) => `${(n / 1e9).toFixed(1)} GB`;
   throw new VersusError('infrastructure', `too little disk space: ${gb(needed)} needed, ${gb(free)} free`, {
     where: cacheDir,
