@@ -1,10 +1,10 @@
-import { existsSync, readdirSync } from 'node:fs';
+import { existsSync, readdirSync, statSync } from 'node:fs';
 import { cp, mkdir } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { PRECISIONS, type Precision } from '../core/backend.ts';
 import { VersusError } from '../core/errors.ts';
 import { requireNames } from '../core/names.ts';
-import { prepareArtifacts } from '../weights/index.ts';
+import { prepareArtifacts, requireSpace } from '../weights/index.ts';
 import { type CommonOptions, cacheDir, lookingContextOf, print, printJson } from './context.ts';
 import { findModel } from './select.ts';
 
@@ -34,6 +34,8 @@ export async function exportCommand(name: string, options: ExportOptions): Promi
     for (const file of readdirSync(dir))
       if (/\.(onnx|safetensors|data|bin)$/.test(file)) files.add(join(dir, file));
   }
+  const bytes = [...files].reduce((sum, file) => sum + statSync(file).size, 0);
+  await requireSpace(out, bytes, 'name a folder on a larger disk with --out');
   const written: string[] = [];
   for (const file of files) {
     const target = join(out, file.slice(dirname(file).length + 1));

@@ -187,20 +187,25 @@ async function sweep(cacheDir: string): Promise<void> {
 
 /** @throws VersusError `infrastructure` when even an emptied cache leaves too little space. */
 async function makeRoom(cacheDir: string, bytes: number): Promise<void> {
-  const needed = bytes + DISK_RESERVE;
-  let free = await freeBytes(cacheDir);
-  if (free >= needed) return;
-  const { bytes: cached } = await cacheStatus(cacheDir);
-  // What would not be enough anyway costs no entry.
-  if (free + cached >= needed) {
-    await evict(cacheDir, cached - (needed - free));
-    free = await freeBytes(cacheDir);
-    if (free >= needed) return;
+  const missing = bytes + DISK_RESERVE - (await freeBytes(cacheDir));
+  if (missing > 0) {
+    const { bytes: cached } = await cacheStatus(cacheDir);
+    // What would not be enough anyway costs no entry.
+    if (cached >= missing) await evict(cacheDir, cached - missing);
   }
+  const next = 'free some space (versus cache clean), or set cache.dir in bench.config.ts to a larger disk';
+  await requireSpace(cacheDir, bytes, next);
+}
+
+/** @throws VersusError `infrastructure` when a folder's disk has no room for that many bytes and some reserve */
+export async function requireSpace(dir: string, bytes: number, next: string): Promise<void> {
+  const needed = bytes + DISK_RESERVE;
+  const free = await freeBytes(dir);
+  if (free >= needed) return;
   const gb = (n: number) => `${(n / 1e9).toFixed(1)} GB`;
   throw new VersusError('infrastructure', `too little disk space: ${gb(needed)} needed, ${gb(free)} free`, {
-    where: cacheDir,
-    next: 'free some space (versus cache clean), or set cache.dir in bench.config.ts to a larger disk',
+    where: dir,
+    next,
   });
 }
 
