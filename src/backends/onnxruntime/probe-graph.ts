@@ -72,7 +72,7 @@ function product(precision: Precision, bits: 4 | 8): ProbeCase {
         name: 'probe/MatMulNBits',
         inputs: ['x', 'w', 's'],
         outputs: ['y'],
-        attrs: { K, N, bits, block_size: BLOCK },
+        attrs: { K, N, bits, block_size: BLOCK, ...(bits === 8 && { accuracy_level: 4 }) },
       },
     ],
   };
