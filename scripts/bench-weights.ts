@@ -1,5 +1,6 @@
 /**
- * How fast seeded weights are made: generated only (one thread, no disk), and as an artifact (generated, written, synced).
+ * How fast seeded weights are made: generated only (one thread, no disk), as an artifact (generated, written, synced), and in
+ * blocks of 4 bits (generated and packed, no disk; MB of the float32 numbers).
  * Usage: `node --import tsx scripts/bench-weights.ts [megabytes=512] [rounds=5]`. The bar is 300 MB/s (generated only).
  */
 import { mkdtemp, rm } from 'node:fs/promises';
@@ -7,6 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Param } from '../src/core/graph.ts';
 import { type DType, elementCount } from '../src/core/tensor.ts';
+import { inBlocks } from '../src/weights/blocks.ts';
 import { layout } from '../src/weights/header.ts';
 import { seeded } from '../src/weights/index.ts';
 import { streamSafetensors } from '../src/weights/safetensors-writer.ts';
@@ -54,12 +56,24 @@ try {
         for await (const chunk of source.read(param, buffer)) buffer[0] = chunk[chunk.length - 1]!;
       }
     });
+    if (dtype === 'float32') {
+      await measure('blocks of 4 bits, generated and packed', bytes, async () => {
+        for (const of of params) {
+          const packed = { of, transposed: false, bits: 4, holds: 'values', twin: '' } as const;
+          for await (const piece of inBlocks(packed, () => source.read(of, buffer)))
+            buffer[0] = piece.values[0]!;
+        }
+      });
+    }
     const plan = layout(params);
     const byName = new Map(params.map((p) => [p.name, p]));
     const path = join(folder, 'weights.safetensors');
     await measure(`${dtype}, generated, written and synced`, bytes, async () => {
       await rm(path, { force: true });
-      await streamSafetensors(path, plan, ({ name }) => source.read(byName.get(name)!, buffer));
+      await streamSafetensors(path, plan, async (append) => {
+        for (const { name } of plan.entries)
+          for await (const chunk of source.read(byName.get(name)!, buffer)) await append(name, chunk);
+      });
     });
   }
 } finally {

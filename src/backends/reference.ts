@@ -1,4 +1,4 @@
-import type { Backend, OpenOptions, Session } from '../core/backend.ts';
+import { type Backend, type OpenOptions, PRECISIONS, type Session } from '../core/backend.ts';
 import { VersusError } from '../core/errors.ts';
 import type { Graph, Param } from '../core/graph.ts';
 import type { Artifact, WeightSource } from '../core/model.ts';
@@ -18,7 +18,7 @@ export const reference: Backend = {
     available: true,
     version: `node ${process.versions.node}`,
     device: cpuDevice(),
-    precisions: ['fp32', 'fp16'],
+    precisions: PRECISIONS,
   }),
   open: openReference,
 };

@@ -86,7 +86,7 @@ export function addLooking(root: Command, declare: Declare): void {
     .description('write a model as ONNX with its weights beside it')
     .argument('<model>', 'name in the zoo or the config')
     .requiredOption('--out <dir>', 'new or empty folder')
-    .option('--precision <name>', 'fp32 or fp16', 'fp32')
+    .option('--precision <name>', 'fp32, fp16, int8 or int4', 'fp32')
     .option(
       '--weights <source>',
       'checkpoint: a .safetensors file, an index or their folder; or hub:owner/name@revision',

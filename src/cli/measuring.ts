@@ -10,7 +10,11 @@ export function addMeasuring(root: Command, declare: Declare): void {
     .option('--profile <name>', 'how much to measure: smoke, ci, default (without this option), release')
     .option('--backend <name...>', 'only these backends', list)
     .option('--model <glob...>', "only models whose name matches ('resnet-*')", list)
-    .option('--precision <name...>', 'only these precisions (fp32, fp16)', list)
+    .option(
+      '--precision <name...>',
+      'only these precisions (fp32, fp16, int8, int4); also in suites that name none',
+      list,
+    )
     .option('--rounds <n>', 'speed rounds instead of the profile’s')
     .option('--shard <i/n>', 'this part of the cells, for several machines')
     .option('--resume <run>', 'finish an interrupted run: its id or folder')

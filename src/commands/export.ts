@@ -1,4 +1,4 @@
-import { constants, existsSync, readdirSync, realpathSync } from 'node:fs';
+import { constants, existsSync, readdirSync, realpathSync, statSync } from 'node:fs';
 import { cp, mkdir } from 'node:fs/promises';
 import { dirname, join, relative, resolve } from 'node:path';
 import { PRECISIONS, type Precision } from '../core/backend.ts';
@@ -6,7 +6,7 @@ import { VersusError } from '../core/errors.ts';
 import type { Artifact } from '../core/model.ts';
 import { requireNames } from '../core/names.ts';
 import { openOnnx } from '../graph/onnx/index.ts';
-import { prepareArtifacts } from '../weights/index.ts';
+import { prepareArtifacts, requireSpace } from '../weights/index.ts';
 import { type CommonOptions, cacheDir, lookingContextOf, print, printJson } from './context.ts';
 import { findModel } from './select.ts';
 import { weightsOption } from './weights-option.ts';
@@ -34,18 +34,20 @@ export async function exportCommand(name: string, options: ExportOptions): Promi
     progress: progressLine(),
   });
   await mkdir(out, { recursive: true });
-  const written = new Set<string>();
+  const copies = new Map<string, string>();
   for (const artifact of Object.values(artifacts)) {
     for (const file of await filesOf(artifact)) {
-      const target = join(out, relative(dirname(realpathSync(artifact.path)), file));
-      if (written.has(target)) continue;
-      // On file systems that can, both share their blocks.
-      await cp(file, target, { mode: constants.COPYFILE_FICLONE });
-      written.add(target);
+      copies.set(join(out, relative(dirname(realpathSync(artifact.path)), file)), file);
     }
   }
-  if (options.json) printJson({ model: model.name, out, files: [...written] });
-  else for (const file of written) print(file);
+  const bytes = [...copies.values()].reduce((sum, file) => sum + statSync(file).size, 0);
+  await requireSpace(out, bytes, 'name a folder on a larger disk with --out');
+  for (const [target, file] of copies) {
+    // On file systems that can, both share their blocks.
+    await cp(file, target, { mode: constants.COPYFILE_FICLONE });
+  }
+  if (options.json) printJson({ model: model.name, out, files: [...copies.keys()] });
+  else for (const file of copies.keys()) print(file);
   return 0;
 }
 

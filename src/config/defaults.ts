@@ -25,7 +25,7 @@ const DEFAULTS = {
       timeoutMs: 1_200_000,
     },
   },
-  parity: { reference: 'onnxruntime-cpu', tolerance: { fp32: 1e-3, fp16: 2e-2 } },
+  parity: { reference: 'onnxruntime-cpu', tolerance: { fp32: 1e-3, fp16: 2e-2, int8: 5e-2, int4: 1e-3 } },
   gate: {
     tolerance: { default: 0.05 },
     alpha: 0.05,

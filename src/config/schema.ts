@@ -70,7 +70,7 @@ export const configSchema = z.strictObject({
   parity: z
     .strictObject({
       reference: z.string().optional(),
-      tolerance: z.strictObject({ fp32: positive.optional(), fp16: positive.optional() }).optional(),
+      tolerance: z.partialRecord(z.enum(PRECISIONS), positive).optional(),
     })
     .optional(),
   gate: z

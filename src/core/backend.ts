@@ -2,7 +2,13 @@ import type { ValueInfo } from './graph.ts';
 import type { Artifact } from './model.ts';
 import type { Tensors } from './tensor.ts';
 
-export const PRECISIONS = ['fp32', 'fp16'] as const;
+/**
+ * How a model is stored and computed.
+ * - `fp32`, `fp16`: weights and activations.
+ * - `int8`, `int4`: weights of matrix products in blocks of 32 whole numbers with a float32 scale each, everything else in
+ *   float32 (see `transform/quantise.ts`). A runtime may round the activations of `int8` products to 8 bits.
+ */
+export const PRECISIONS = ['fp32', 'fp16', 'int8', 'int4'] as const;
 export type Precision = (typeof PRECISIONS)[number];
 
 export interface Device {

@@ -1,4 +1,4 @@
-import type { Backend } from './backend.ts';
+import type { Backend, Precision } from './backend.ts';
 import type { DatasetDef } from './dataset.ts';
 import type { ModelDef } from './model.ts';
 import type { Reporter } from './report.ts';
@@ -25,7 +25,7 @@ export interface Profile {
 export interface ParityConfig {
   /** Backend whose outputs are the reference; it is opened with optimisations disabled. */
   readonly reference: string;
-  readonly tolerance: Readonly<Record<'fp32' | 'fp16', number>>;
+  readonly tolerance: Readonly<Record<Precision, number>>;
 }
 
 export interface GateConfig {

@@ -30,6 +30,19 @@ export interface Param {
   readonly role: 'weight' | 'buffer' | 'constant';
   readonly init?: Init;
   readonly data?: TensorData;
+  /** The parameter is made of another: its bytes follow from that one's numbers. */
+  readonly packed?: Packed;
+}
+
+/** One of the two tensors that a weight matrix becomes when it is stored in blocks (see `transform/quantise.ts`). */
+export interface Packed {
+  /** The weight as the model and its checkpoint have it: float32, [N, K], or [K, N] when `transposed`. */
+  readonly of: Param;
+  readonly transposed: boolean;
+  readonly bits: 4 | 8;
+  readonly holds: 'values' | 'scales';
+  /** Name of the other of the two. */
+  readonly twin: string;
 }
 
 export type Attribute =

@@ -33,6 +33,7 @@ export interface Suite {
   readonly arms: readonly Arm[];
   // biome-ignore lint/suspicious/noExplicitAny: each use has params of its own workload's type
   readonly uses: readonly Use<any>[];
+  /** fp32 when left out, or what the user names on the command line. */
   readonly precisions?: readonly Precision[];
   /** Metrics that the report leads with, most important first. */
   readonly headline: readonly string[];

@@ -52,12 +52,15 @@ export function graphCost(graph: Graph, dims: Readonly<Record<string, number>>):
     macs += cost?.macs ?? 0;
     bytesMoved += cost?.bytes ?? 0;
   });
-  let parameters = 0;
+  // A weight in blocks is what it was before, and counts once beside what is kept of it in one piece.
+  const learnt = new Map<string, number>();
   let weightBytes = 0;
   for (const p of graph.params) {
-    if (p.role === 'weight') parameters += elementCount(p.shape);
-    if (p.role !== 'constant') weightBytes += bytesOf(p.dtype, p.shape);
+    const { name, role, shape } = p.packed?.of ?? p;
+    if (role === 'weight') learnt.set(name, elementCount(shape));
+    if (role !== 'constant') weightBytes += bytesOf(p.dtype, p.shape);
   }
+  const parameters = [...learnt.values()].reduce((n, size) => n + size, 0);
   return {
     macs,
     bytesMoved,

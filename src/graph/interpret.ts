@@ -1,18 +1,17 @@
 import { reasonOf, VersusError } from '../core/errors.ts';
 import type { Graph, Node } from '../core/graph.ts';
 import type { Tensor, Tensors } from '../core/tensor.ts';
-import { KERNELS } from './kernels/index.ts';
+import { kernelOf } from './kernels/index.ts';
 import type { Call } from './kernels/kernel.ts';
 
 /**
  * Operators of a graph that the interpreter lacks, with the first node of each.
- * Other domains than ONNX's own have none.
  */
 export function unsupportedOperators(graph: Graph): { op: string; node: string }[] {
   const found = new Map<string, string>();
   for (const node of graph.nodes) {
     const op = node.domain && node.domain !== 'ai.onnx' ? `${node.domain}:${node.op}` : node.op;
-    if (!Object.hasOwn(KERNELS, op) && !found.has(op)) found.set(op, node.name || (node.outputs[0] ?? ''));
+    if (!kernelOf(node) && !found.has(op)) found.set(op, node.name || (node.outputs[0] ?? ''));
   }
   return [...found].map(([op, node]) => ({ op, node }));
 }
@@ -109,7 +108,7 @@ function runNode(graph: Graph, node: Node, values: Map<string, Tensor>): void {
 /** Attributes that no kernel foresaw (a hostile file) end as an error of the graph, not of the program. */
 function compute(graph: Graph, call: Call): Tensor[] {
   try {
-    return KERNELS[call.node.op]!(call);
+    return kernelOf(call.node)!(call);
   } catch (error) {
     if (error instanceof VersusError) throw error;
     throw new VersusError('input', `${call.node.op} cannot be computed: ${reasonOf(error)}`, {

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import type { Availability, Precision } from '../core/backend.ts';
+import { type Availability, PRECISIONS, type Precision } from '../core/backend.ts';
 import type { Config, Profile } from '../core/config.ts';
 import { VersusError } from '../core/errors.ts';
 import type { Cell, Status, SuiteInfo } from '../core/record.ts';
@@ -99,6 +99,9 @@ function* cellsOf(
 ): Generator<Candidate> {
   const wantedModel = filter.models?.length ? matcher(filter.models) : () => true;
   const named = (list: readonly string[] | undefined, name: string) => list?.includes(name) ?? false;
+  const chosen = PRECISIONS.filter((p) =>
+    filter.precisions?.length ? named(filter.precisions, p) : p === 'fp32',
+  );
   for (const use of suite.uses) {
     for (const batch of use.batches) {
       if (!within(batch.tier ?? 'smoke', tier)) continue;
@@ -112,7 +115,7 @@ function* cellsOf(
           const probe = probes.get(backend.name);
           const software = probe?.available && probe.device.software;
           if (software && !asked && !isCheapest(suite, arm, batch)) continue;
-          for (const precision of suite.precisions ?? (['fp32'] as const)) {
+          for (const precision of suite.precisions ?? chosen) {
             if (filter.precisions?.length && !filter.precisions.includes(precision)) continue;
             const obstacle = obstacleOf(backend.name, precision, probe);
             if (obstacle && !asked && !named(filter.precisions, precision)) continue;
@@ -163,10 +166,13 @@ function named(cell: Omit<Cell, 'case_id'>): Cell {
   return { case_id: `${suite}/${workload}/${arm}/${backend}/${precision}/b${batch}`, ...cell };
 }
 
-/** The cell whose fp32 outputs on the reference backend this cell is compared with. */
+/**
+ * The cell whose outputs on the reference backend this cell is compared with: in fp32, or for weights in blocks those of the
+ * same blocks. What rounding the weights does to the outputs is a property of the model, not a fault of the backend.
+ */
 export function referenceCell(cell: Cell, backend: string): Cell {
   const { case_id: _, ...rest } = cell;
-  return named({ ...rest, backend, precision: 'fp32' });
+  return named({ ...rest, backend, precision: cell.precision === 'fp16' ? 'fp32' : cell.precision });
 }
 
 const within = (tier: Tier, limit: Tier): boolean => TIERS.indexOf(tier) <= TIERS.indexOf(limit);

@@ -4,18 +4,19 @@ import { join, resolve } from 'node:path';
 import type { Precision } from '../core/backend.ts';
 import { VersusError } from '../core/errors.ts';
 import type { Graph, Param } from '../core/graph.ts';
-import type { Artifact, ModelDef, WeightSource } from '../core/model.ts';
+import type { Artifact, ModelDef } from '../core/model.ts';
 import { toBytes } from '../core/tensor.ts';
 import { encodeOnnx } from '../graph/onnx/index.ts';
 import { toHalf } from '../transform/precision.ts';
+import { quantise } from '../transform/quantise.ts';
 import { artifactWeights, type Origin } from './artifact-weights.ts';
+import { QUANTISER } from './blocks.ts';
 import { obtain } from './cache.ts';
 import { checkExported } from './exported-fit.ts';
 import { foreignArtifacts } from './foreign.ts';
-import { type Layout, layout, type TensorEntry } from './header.ts';
-import { CHUNK_BYTES } from './safetensors.ts';
-import { streamSafetensors } from './safetensors-writer.ts';
+import { type Layout, layout } from './header.ts';
 import { seeded } from './seeded.ts';
+import { writeWeights } from './weights-file.ts';
 
 /** Part of every key: raise it when graphs are encoded or weights are laid out differently. */
 const CODEC = 1;
@@ -56,23 +57,23 @@ export async function prepareArtifacts(
   }
   const graphs: [string, Graph][] = [];
   for (const name of Object.keys(built).sort()) {
-    graphs.push([name, options.precision === 'fp16' ? toHalf(built[name]!) : built[name]!]);
+    graphs.push([name, inPrecision(built[name]!, options.precision)]);
   }
-  const params = sharedParams(model.name, graphs);
+  const { params, originals } = sharedParams(model.name, graphs);
   const plan = layout(params.values(), { format: 'pt' });
   const encoded = graphs.map(([name, graph]) => {
     checkGraphName(model.name, name);
     return { name, bytes: encodeOnnx(graph, { external: external(plan, graph) }) };
   });
-  const drawn = [...params.values()].filter((p) => !p.data);
+  const drawn = [...originals.values()].filter((p) => !p.data);
   const source = await spec.open(drawn, { cacheDir, ...(progress && { progress }) });
   try {
     const hash = (...parts: (string | Uint8Array)[]): string => {
-      const h = createHash('sha256').update(`${CODEC}\n${source.id}\n`);
+      const h = createHash('sha256').update(`${CODEC}\n${options.precision} ${QUANTISER}\n${source.id}\n`);
       for (const part of parts) h.update(createHash('sha256').update(part).digest());
       return h.digest('hex');
     };
-    const key = hash(plan.header, ownData(params), ...encoded.flatMap((e) => [e.name, e.bytes]));
+    const key = hash(plan.header, ownData(originals), ...encoded.flatMap((e) => [e.name, e.bytes]));
     const origin = { id: source.id, label: source.label, trained: source.trained };
     const onnxBytes = encoded.reduce((sum, e) => sum + e.bytes.byteLength, 0);
     const { dir } = await obtain(cacheDir, {
@@ -98,12 +99,25 @@ export async function prepareArtifacts(
     });
     return Object.fromEntries(
       graphs.map(([name, graph], i) => {
-        const sha256 = hash(name, encoded[i]!.bytes, ownData(params));
+        const sha256 = hash(name, encoded[i]!.bytes, ownData(originals));
         return [name, artifactAt(model.name, name, graph, dir, sha256, origin)];
       }),
     );
   } finally {
     await source.close();
+  }
+}
+
+function inPrecision(graph: Graph, precision: Precision): Graph {
+  switch (precision) {
+    case 'fp32':
+      return graph;
+    case 'fp16':
+      return toHalf(graph);
+    case 'int8':
+      return quantise(graph, 8);
+    case 'int4':
+      return quantise(graph, 4);
   }
 }
 
@@ -125,24 +139,35 @@ function artifactAt(
   };
 }
 
+interface Shared {
+  /** What is stored. */
+  readonly params: ReadonlyMap<string, Param>;
+  /** The same as model and checkpoint have them: what is stored in blocks is one piece here. */
+  readonly originals: ReadonlyMap<string, Param>;
+}
+
 /** Weights and buffers of all graphs by name. The same name must mean the same tensor everywhere. */
-function sharedParams(model: string, graphs: readonly (readonly [string, Graph])[]): Map<string, Param> {
+function sharedParams(model: string, graphs: readonly (readonly [string, Graph])[]): Shared {
   const params = new Map<string, Param>();
+  const originals = new Map<string, Param>();
   for (const [graphName, graph] of graphs) {
     for (const param of graph.params) {
       if (param.role === 'constant') continue;
-      const other = params.get(param.name);
-      if (other && (other.dtype !== param.dtype || String(other.shape) !== String(param.shape))) {
+      const original = param.packed?.of ?? param;
+      const { name, dtype, shape } = original;
+      const other = originals.get(name);
+      if (other && (other.dtype !== dtype || String(other.shape) !== String(shape))) {
         throw new VersusError(
           'input',
-          `parameter ${param.name} is ${param.dtype} [${param.shape}] here and ${other.dtype} [${other.shape}] in another graph`,
+          `parameter ${name} is ${dtype} [${shape}] here and ${other.dtype} [${other.shape}] in another graph`,
           { where: `${model}, graph ${graphName}`, next: 'give different tensors different names' },
         );
       }
-      if (!other) params.set(param.name, param);
+      if (!other) originals.set(name, original);
+      if (!params.has(param.name)) params.set(param.name, param);
     }
   }
-  return params;
+  return { params, originals };
 }
 
 function external(plan: Layout, graph: Graph): { location: string; offsets: Map<string, number> } {
@@ -167,21 +192,6 @@ function ownData(params: ReadonlyMap<string, Param>): Uint8Array {
     if (data) hash.update(name).update(toBytes(data));
   }
   return hash.digest();
-}
-
-async function writeWeights(
-  path: string,
-  plan: Layout,
-  params: ReadonlyMap<string, Param>,
-  source: WeightSource,
-  progress: (done: number) => void,
-): Promise<void> {
-  const buffer = new Uint8Array(CHUNK_BYTES);
-  const chunksOf = ({ name }: TensorEntry) => {
-    const param = params.get(name)!;
-    return param.data ? [toBytes(param.data)] : source.read(param, buffer);
-  };
-  await streamSafetensors(path, plan, chunksOf, progress);
 }
 
 function throttled(model: ModelDef, plan: Layout, { progress }: PrepareOptions): (done: number) => void {

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { VersusError } from '../core/errors.ts';
 import { lockOrWait } from './build-lock.ts';
 import { isLeased, type Manifest, measureEntry, useEntry, writeManifest } from './cache-entry.ts';
-import { DISK_RESERVE, freeBytes, tooLittle } from './disk.ts';
+import { DISK_RESERVE, freeBytes, requireSpace } from './disk.ts';
 import { HASHES } from './file-hash.ts';
 import { OWNER, ownerLives } from './owner.ts';
 import { writeFailure } from './safetensors-writer.ts';
@@ -204,14 +204,13 @@ async function sweep(cacheDir: string): Promise<void> {
 
 /** @throws VersusError `infrastructure` when even an emptied cache leaves too little space. */
 async function makeRoom(cacheDir: string, bytes: number): Promise<void> {
-  const needed = bytes + DISK_RESERVE;
-  let free = await freeBytes(cacheDir);
-  if (free >= needed) return;
-  const { bytes: cached } = await cacheStatus(cacheDir);
-  await evict(cacheDir, Math.max(0, cached - (needed - free)));
-  free = await freeBytes(cacheDir);
-  if (free >= needed) return;
-  throw tooLittle(cacheDir, needed, free);
+  const missing = bytes + DISK_RESERVE - (await freeBytes(cacheDir));
+  if (missing > 0) {
+    const { bytes: cached } = await cacheStatus(cacheDir);
+    // What would not be enough anyway costs no entry.
+    if (cached >= missing) await evict(cacheDir, cached - missing);
+  }
+  await requireSpace(cacheDir, bytes);
 }
 
 async function measure(dir: string): Promise<{ bytes: number; lastUsed: number } | null> {

@@ -9,17 +9,21 @@ export async function freeBytes(dir: string): Promise<number> {
   return bavail * bsize;
 }
 
-/** @throws VersusError `infrastructure` when a folder's disk has no room for so many bytes more */
-export async function requireSpace(dir: string, bytes: number): Promise<void> {
-  await mkdir(dir, { recursive: true });
-  const free = await freeBytes(dir);
-  if (free < bytes + DISK_RESERVE) throw tooLittle(dir, bytes + DISK_RESERVE, free);
-}
+const IN_THE_CACHE =
+  'free some space (versus cache clean), or set cache.dir in bench.config.ts to a larger disk';
 
-export function tooLittle(dir: string, needed: number, free: number): VersusError {
+/**
+ * @param next what a person does about it
+ * @throws VersusError `infrastructure` when a folder's disk has no room for so many bytes more and some reserve
+ */
+export async function requireSpace(dir: string, bytes: number, next = IN_THE_CACHE): Promise<void> {
+  await mkdir(dir, { recursive: true });
+  const needed = bytes + DISK_RESERVE;
+  const free = await freeBytes(dir);
+  if (free >= needed) return;
   const gb = (n: number) => `${(n / 1e9).toFixed(1)} GB`;
-  return new VersusError('infrastructure', `too little disk space: ${gb(needed)} needed, ${gb(free)} free`, {
+  throw new VersusError('infrastructure', `too little disk space: ${gb(needed)} needed, ${gb(free)} free`, {
     where: dir,
-    next: 'free some space (versus cache clean), or set cache.dir in bench.config.ts to a larger disk',
+    next,
   });
 }

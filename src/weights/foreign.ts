@@ -7,6 +7,8 @@ import type { Artifact, WeightSource } from '../core/model.ts';
 import { openOnnx } from '../graph/onnx/index.ts';
 import { hashFile, remembered } from './file-hash.ts';
 
+const BITS: Readonly<Partial<Record<Precision, number>>> = { int8: 8, int4: 4 };
+
 export interface ForeignOptions {
   readonly cacheDir: string;
   readonly precision: Precision;
@@ -19,7 +21,7 @@ export interface ForeignOptions {
 /**
  * Artifacts of a user's own ONNX files, used where they lie. Only structure is held in memory; identity is a hash of the
  * content, so it is the same on every machine, and is remembered for files that don't change.
- * @throws VersusError as `openOnnx` and `check`; `unsupported` when half precision is asked of a file that isn't
+ * @throws VersusError as `openOnnx` and `check`; `unsupported` when a precision is asked of a file that is in another
  */
 export async function foreignArtifacts(
   model: string,
@@ -33,7 +35,14 @@ export async function foreignArtifacts(
     const { graph, weights } = await openOnnx(path);
     try {
       check?.(graphName, graph, path);
-      if (precision === 'fp16' && !graph.params.some((p) => p.dtype === 'float16')) throw notHalf(path);
+      if (precision === 'fp16' && !graph.params.some((p) => p.dtype === 'float16')) {
+        throw unlike(path, 'half precision', precision);
+      }
+      if (
+        BITS[precision] &&
+        !graph.nodes.some((n) => n.op === 'MatMulNBits' && n.attrs.bits === BITS[precision])
+      )
+        throw unlike(path, `blocks of ${BITS[precision]}-bit weights`, precision);
       const sha256 = await remembered(cacheDir, weights.id, () => contentHash(path, graph, weights));
       artifacts[graphName] = {
         model,
@@ -62,13 +71,9 @@ async function contentHash(path: string, graph: Graph, weights: WeightSource): P
   return hash.digest('hex');
 }
 
-function notHalf(path: string): VersusError {
-  return new VersusError(
-    'unsupported',
-    'an ONNX file is used as it is, and this one is not in half precision',
-    {
-      where: path,
-      next: 'export the model in fp16, or run it in fp32',
-    },
-  );
+function unlike(path: string, wanted: string, precision: Precision): VersusError {
+  return new VersusError('unsupported', `an ONNX file is used as it is, and this one is not in ${wanted}`, {
+    where: path,
+    next: `export the model in ${precision}, or run it in fp32`,
+  });
 }

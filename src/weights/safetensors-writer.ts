@@ -4,6 +4,9 @@ import { VersusError } from '../core/errors.ts';
 import { type Tensors, toBytes } from '../core/tensor.ts';
 import { type Layout, layout, type TensorEntry } from './header.ts';
 
+/** Adds bytes to what was written of a tensor. */
+export type Append = (name: string, bytes: Uint8Array) => Promise<void>;
+
 /**
  * Writes tensors to a file, atomically: other processes see the old file or the whole new one. Equal tensors and metadata
  * give equal bytes; the data section starts at a multiple of 4096.
@@ -21,7 +24,9 @@ export async function writeSafetensors(
   );
   const temporary = `${path}.${process.pid}-${randomBytes(4).toString('hex')}.tmp`;
   try {
-    await streamSafetensors(temporary, plan, ({ name }) => [toBytes(tensors[name]!.data)]);
+    await streamSafetensors(temporary, plan, async (append) => {
+      for (const name of names) await append(name, toBytes(tensors[name]!.data));
+    });
     await rename(temporary, path);
   } catch (error) {
     await rm(temporary, { force: true });
@@ -30,30 +35,30 @@ export async function writeSafetensors(
 }
 
 /**
- * Writes a file whose layout is known, tensor by tensor, and waits until it is on the disk (fsync).
- * @param chunksOf the bytes of one tensor; together exactly as many as its entry says
+ * Writes a file whose layout is known and waits until it is on the disk (fsync).
+ * @param write appends the bytes of every tensor, to one or several at a time; in all exactly as many as its entry says
  * @param progress called with the bytes of the file written so far
  */
 export async function streamSafetensors(
   path: string,
   plan: Layout,
-  chunksOf: (entry: TensorEntry) => AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
+  write: (append: Append) => Promise<void>,
   progress?: (bytesDone: number) => void,
 ): Promise<void> {
   const handle = await open(path, 'wx');
   try {
     await writeFully(handle, plan.header, 0);
-    for (const entry of plan.entries) {
-      const end = plan.dataStart + entry.end;
-      let at = plan.dataStart + entry.begin;
-      for await (const chunk of chunksOf(entry)) {
-        if (at + chunk.byteLength > end) throw wrongLength(entry, 'more');
-        await writeFully(handle, chunk, at);
-        at += chunk.byteLength;
-        progress?.(at);
-      }
-      if (at !== end) throw wrongLength(entry, 'fewer');
-    }
+    const entries = new Map(plan.entries.map((entry) => [entry.name, { entry, at: entry.begin }]));
+    let done = plan.dataStart;
+    await write(async (name, bytes) => {
+      const place = entries.get(name)!;
+      if (place.at + bytes.byteLength > place.entry.end) throw wrongLength(place.entry, 'more');
+      await writeFully(handle, bytes, plan.dataStart + place.at);
+      place.at += bytes.byteLength;
+      done += bytes.byteLength;
+      progress?.(done);
+    });
+    for (const { entry, at } of entries.values()) if (at !== entry.end) throw wrongLength(entry, 'fewer');
     await handle.sync();
   } finally {
     await handle.close();

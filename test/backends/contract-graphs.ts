@@ -55,6 +55,37 @@ export function halves(values: readonly number[]): Tensor {
   return tensor('float16', [values.length], Uint16Array.from(values, toFloat16));
 }
 
+/**
+ * x · Wᵀ with W [3, 40] in blocks of 4 or 8 bits, the last of a row cut short: row r has r + 1 at the inputs that are
+ * divisible by r + 2 (levels above the middle), all scales are 1.
+ */
+export function blocks(bits: 4 | 8): Graph {
+  const level = (row: number, i: number) => 2 ** (bits - 1) + (i < 40 && i % (row + 2) === 0 ? row + 1 : 0);
+  const levels = Array.from({ length: 3 * 64 }, (_, at) => level(Math.floor(at / 64), at % 64));
+  const data =
+    bits === 8
+      ? Uint8Array.from(levels)
+      : Uint8Array.from({ length: 96 }, (_, i) => levels[2 * i]! + 16 * levels[2 * i + 1]!);
+  const w = { name: 'w', dtype: 'uint8', role: 'constant', shape: [3, 2, bits * 4], data } as const;
+  const scales = new Float32Array(6).fill(1);
+  const s = { name: 's', dtype: 'float32', role: 'constant', shape: [6], data: scales } as const;
+  const accuracy = bits === 8 ? { accuracy_level: 4 } : {};
+  return {
+    name: 'blocks',
+    opset: { '': 17, 'com.microsoft': 1 },
+    inputs: [{ name: 'x', dtype: 'float32', shape: ['batch', 40] }],
+    outputs: [{ name: 'y', dtype: 'float32', shape: ['batch', 3] }],
+    params: [w, s],
+    nodes: [
+      {
+        ...{ op: 'MatMulNBits', domain: 'com.microsoft', name: 'product' },
+        ...{ inputs: ['x', 'w', 's'], outputs: ['y'] },
+        attrs: { K: 40, N: 3, bits, block_size: 32, ...accuracy },
+      },
+    ],
+  };
+}
+
 /** A 3 × 3 blur of ones over an image, padded, then 2 × 2 maxima: sums of neighbourhoods, known by hand. */
 export function blur(): Graph {
   const b = new GraphBuilder('blur');

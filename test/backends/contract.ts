@@ -8,7 +8,17 @@ import type { Graph } from '../../src/core/graph.ts';
 import { float32, int64, type Tensors, tensor, toNumbers } from '../../src/core/tensor.ts';
 import { readSafetensors } from '../../src/weights/index.ts';
 import { artifactAt, workplace } from './artifact.ts';
-import { blur, cache, dense, denseByHand, half, halves, impossible, tokens } from './contract-graphs.ts';
+import {
+  blocks,
+  blur,
+  cache,
+  dense,
+  denseByHand,
+  half,
+  halves,
+  impossible,
+  tokens,
+} from './contract-graphs.ts';
 
 const FIXTURES = join(import.meta.dirname, '..', 'fixtures');
 setFlagsFromString('--expose-gc');
@@ -127,6 +137,23 @@ export async function backendContract(backend: Backend): Promise<void> {
         { precision: 'fp16' },
       ),
     );
+
+    it.each([
+      ['int4', 4],
+      ['int8', 8],
+    ] as const)('computes with weights in blocks where it says %s', async (precision, bits) => {
+      if (!availability.precisions.includes(precision)) return;
+      // Ones and minus ones: numbers that 8 bits hold, for the runtimes that round activations to them.
+      const rows = [0, 1].map((row) => Array.from({ length: 40 }, (_, i) => (i % 3 === row ? -1 : 1)));
+      const byHand = rows.flatMap((x) =>
+        [0, 1, 2].map((r) => x.reduce((sum, v, i) => sum + (i % (r + 2) === 0 ? v * (r + 1) : 0), 0)),
+      );
+      await using(
+        blocks(bits),
+        async (s) => near(await s.run({ x: float32([2, 40], rows.flat()) }), 'y', byHand),
+        { precision },
+      );
+    });
 
     it('computes only what is fetched', () =>
       using(dense(), async (s) => {

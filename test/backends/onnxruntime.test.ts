@@ -45,6 +45,7 @@ describe('onnxruntime', () => {
       expect(answer.version).toMatch(/^\d+\.\d+\.\d+/);
       expect(answer.device.name).not.toBe('');
       expect(answer.precisions).toContain('fp32');
+      if (provider === 'cpu') expect(answer.precisions).toEqual(['fp32', 'fp16', 'int8', 'int4']);
     } else {
       expect(answer.reason.length).toBeGreaterThan(10);
       expect(answer.fix).toBe(fixFor(provider));

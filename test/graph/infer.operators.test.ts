@@ -22,14 +22,15 @@ function graphOf(c: OperatorCase, known: boolean): Graph {
   });
   const outputs = Array.from({ length: c.outputs }, (_, i) => `out${i}`);
   const names = c.inputs.map((t, i) => (t ? `in${i}` : ''));
-  const nodes = [{ op: c.op, name: 'it', inputs: names, outputs, attrs: c.attrs, floats: c.floats }];
+  const { op, domain = '', attrs, floats } = c;
+  const nodes = [{ op, domain, name: 'it', inputs: names, outputs, attrs, floats }];
   return { name: c.op, opset: { '': c.opset }, inputs, params, outputs: [], nodes };
 }
 
 const ALL = { ...ELEMENTWISE, ...LINEAR, ...MOVEMENT };
 /** Cases of operators that the table has. */
 const TYPED = Object.entries(ALL).filter(([, cases]) =>
-  operatorOf({ op: fc.sample(cases, { numRuns: 1, seed: 1 })[0]!.op }),
+  operatorOf(fc.sample(cases, { numRuns: 1, seed: 1 })[0]!),
 );
 
 // The interpreter is held to onnxruntime on the same cases, so its results are what a runtime really gives.

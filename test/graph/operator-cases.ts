@@ -15,6 +15,7 @@ import {
 /** One node to be computed by two runtimes. `fixed` marks inputs that the graph holds as constants (shapes, axes). */
 export interface OperatorCase {
   readonly op: string;
+  readonly domain?: string;
   readonly inputs: readonly (Tensor | null)[];
   readonly attrs: Readonly<Record<string, Attribute>>;
   readonly floats: readonly string[];

@@ -19,7 +19,7 @@ function graphOf(c: OperatorCase, results?: Tensors): Graph {
   const outputs = Array.from({ length: c.outputs }, (_, i) => `out${i}`);
   return {
     name: c.op,
-    opset: { '': c.opset },
+    opset: { '': c.opset, ...(c.domain && { [c.domain]: 1 }) },
     inputs,
     params,
     outputs: outputs.map((name) => ({
@@ -28,7 +28,17 @@ function graphOf(c: OperatorCase, results?: Tensors): Graph {
       shape: results?.[name]?.shape ?? [],
     })),
     nodes: [
-      { op: c.op, name: 'it', inputs: named.map((n) => n.name), outputs, attrs: c.attrs, floats: c.floats },
+      {
+        ...{
+          op: c.op,
+          name: 'it',
+          inputs: named.map((n) => n.name),
+          outputs,
+          attrs: c.attrs,
+          floats: c.floats,
+        },
+        ...(c.domain && { domain: c.domain }),
+      },
     ],
   };
 }

@@ -148,6 +148,43 @@ const matmul: Arb = fc
     }),
   );
 
+/** 4 bits, whose product onnxruntime computes in float32, and 8 bits, which it unpacks; the zero point is given or the middle. */
+const matmulNBits: Arb = fc
+  .record({
+    seed,
+    batch: shape(0, 2),
+    m: size,
+    k: fc.integer({ min: 1, max: 100 }),
+    n: fc.integer({ min: 1, max: 9 }),
+    bits: fc.constantFrom(4, 8),
+    block: fc.constantFrom(16, 32, 64),
+    zero: fc.constantFrom('none', 'packed', 'float'),
+    bias: fc.boolean(),
+  })
+  .map((r) => {
+    const blocks = Math.ceil(r.k / r.block);
+    const zeros = {
+      none: null,
+      packed: filled([r.n * Math.ceil((blocks * r.bits) / 8)], r.seed + 3, 0, 256, 'uint8'),
+      float: filled([r.n * blocks], r.seed + 3, 0, 2 ** r.bits),
+    };
+    // The runtime takes zero points that are no whole numbers for 4 bits alone.
+    const zero = r.zero === 'float' && r.bits === 8 ? null : zeros[r.zero as keyof typeof zeros];
+    return operatorCase('MatMulNBits', {
+      domain: 'com.microsoft',
+      inputs: [
+        filled([...r.batch, r.m, r.k], r.seed),
+        filled([r.n, blocks, (r.block * r.bits) / 8], r.seed + 1, 0, 256, 'uint8'),
+        filled([r.n * blocks], r.seed + 2, -0.1, 0.1),
+        ...(zero || r.bias ? [zero] : []),
+        ...(r.bias ? [null, filled([r.n], r.seed + 4)] : []),
+      ],
+      fixed: [1, 2, 3, 5],
+      attrs: { K: r.k, N: r.n, bits: r.bits, block_size: r.block },
+      tolerance: 1e-3,
+    });
+  });
+
 const perChannel = (op: string, statistics: boolean): Arb =>
   fc.tuple(shape(3, 4), seed, fc.constantFrom(1e-5, 0.01)).map(([s, n, epsilon]) => {
     const channel = (k: number) => filled([s[1]!], n + k, 0.2, 2);
@@ -173,6 +210,7 @@ export const LINEAR: Readonly<Record<string, Arb>> = {
     .map(([s, n]) => operatorCase('GlobalMaxPool', { inputs: [filled(s, n)] })),
   Gemm: gemm,
   MatMul: matmul,
+  MatMulNBits: matmulNBits,
   MatMulInteger: fc.tuple(size, size, size, seed).map(([m, k, n, s]) =>
     operatorCase('MatMulInteger', {
       inputs: [

@@ -73,6 +73,17 @@ describe('plan', () => {
     ]);
   });
 
+  it('takes the precision that was named where a suite names none, and a suite by its word', () => {
+    const probes = new Map([...PROBES, ['cpu', { ...CPU, precisions: ['fp32', 'int4'] as const }] as const]);
+    const found = (suite: Suite, precisions: string[]) =>
+      plan(config([suite]), { profile: 'smoke', precisions }, probes).cells.map((c) => c.precision);
+    expect(found(SUITE, [])).toEqual(['fp32']);
+    expect(found(SUITE, ['int4'])).toEqual(['int4']);
+    expect(found(SUITE, ['int4', 'fp32'])).toEqual(['fp32', 'int4']);
+    expect(found({ ...SUITE, precisions: ['fp32', 'fp16'] }, ['fp32', 'int4'])).toEqual(['fp32']);
+    expect(() => found({ ...SUITE, precisions: ['fp32'] }, ['int4'])).toThrow(/nothing to measure/);
+  });
+
   it('asks a software adapter only for the lowest tier of a suite, unless it was named', () => {
     const soft: Availability = { ...CPU, device: { ...CPU.device, kind: 'gpu', software: true } };
     const probes = new Map([...PROBES, ['gpu', soft] as const]);
@@ -133,6 +144,12 @@ describe('plan', () => {
   it('compares every backend and precision of a cell with one reference cell', () => {
     const cells = plan(config([SUITE]), { profile: 'smoke', backends: ['gpu', 'cpu'] }, PROBES).cells;
     expect(new Set(cells.map((c) => referenceCell(c, 'cpu').case_id)).size).toBe(1);
+  });
+
+  it('compares fp16 with fp32, and blocks with the same blocks', () => {
+    const [cell] = plan(config([SUITE]), { profile: 'smoke' }, PROBES).cells;
+    const reference = (precision: string) => referenceCell({ ...cell!, precision }, 'cpu').precision;
+    expect(['fp32', 'fp16', 'int8', 'int4'].map(reference)).toEqual(['fp32', 'fp32', 'int8', 'int4']);
   });
 
   it('sets every other arm against the first where the suite names no contrasts', () => {

@@ -53,7 +53,7 @@ export function config(suites: readonly Suite[], over: Partial<Config> = {}): Co
     datasets: [],
     reporters: [],
     profiles: { default: PROFILE, smoke: { ...PROFILE, tier: 'smoke' } },
-    parity: { reference: 'cpu', tolerance: { fp32: 1e-3, fp16: 1e-2 } },
+    parity: { reference: 'cpu', tolerance: { fp32: 1e-3, fp16: 1e-2, int8: 1e-2, int4: 1e-3 } },
     gate: { tolerance: { default: 0.05 }, alpha: 0.05, minRounds: 6, baseline: 'baseline.json' },
     cache: { dir: '.cache', maxBytes: 1e9 },
     out: 'reports',

@@ -4,6 +4,7 @@ import path from 'node:path';
 import { shapes } from '../../datasets/shapes/index.ts';
 import { onnxruntime } from '../../src/backends/onnxruntime/index.ts';
 import { reference } from '../../src/backends/reference.ts';
+import type { Precision } from '../../src/core/backend.ts';
 import type { ModelDef } from '../../src/core/model.ts';
 import type { Activity, Job, Step, Workload } from '../../src/core/workload.ts';
 import { openArtifact, prepareArtifacts } from '../../src/weights/index.ts';
@@ -22,16 +23,18 @@ export interface Setup<P> {
   readonly params: P;
   readonly batch?: number;
   readonly backend?: keyof typeof backends;
+  readonly precision?: Precision;
   readonly seed?: number;
   readonly trained?: boolean;
 }
 
 /** Opens a workload as the worker does: artifacts in a cache, sessions on the backend. */
 export async function openActivity<P>(setup: Setup<P>): Promise<Activity> {
+  const precision = setup.precision ?? 'fp32';
   const artifacts = await prepareArtifacts(setup.model, {
     cacheDir: path.join(scratch, 'cache'),
     maxBytes: 1e9,
-    precision: 'fp32',
+    precision,
   });
   const job: Job<P> = {
     model: setup.model,
@@ -41,7 +44,7 @@ export async function openActivity<P>(setup: Setup<P>): Promise<Activity> {
     trained: setup.trained ?? false,
     open: (name) =>
       openArtifact(backends[setup.backend ?? 'cpu'], artifacts[name]!, {
-        precision: 'fp32',
+        precision,
         optimisation: 'disabled',
       }),
     dataset: () => smallShapes.prepare(path.join(scratch, 'datasets')),

@@ -6,7 +6,8 @@ import { reasonOf } from '../../core/errors.ts';
 import { cpuDevice } from '../cpu-device.ts';
 import { nvidiaDevice, webgpuDevice } from './devices.ts';
 import { explain } from './errors.ts';
-import { PROBE_GRAPHS } from './probe-graph.ts';
+import { probeCases } from './probe-graph.ts';
+import { prove } from './prove.mjs';
 import { fixFor, type Provider } from './provider.ts';
 import { loadRuntime, runtimeVersion } from './runtime.ts';
 
@@ -18,8 +19,9 @@ const run = promisify(execFile);
 const known = new Map<string, Promise<Availability>>();
 
 /**
- * Proves a provider by running a tiny graph on it, with fallback to the CPU refused: in this process for the CPU, in a child for the
- * rest, because drivers abort, hang and leave threads behind. The answer is kept for the life of the process.
+ * Proves a provider by running a tiny graph per precision on it, with fallback to the CPU refused: in this process for the
+ * CPU, in a child for the rest, because drivers abort, hang and leave threads behind. What runs only some of the graphs has
+ * only those precisions. The answer is kept for the life of the process.
  */
 export function probe(provider: Provider, deviceId: number | null): Promise<Availability> {
   const key = `${provider} ${deviceId}`;
@@ -34,14 +36,17 @@ export function probe(provider: Provider, deviceId: number | null): Promise<Avai
 async function probeCpu(): Promise<Availability> {
   try {
     const ort = await loadRuntime();
-    const session = await ort.InferenceSession.create(Buffer.from(PROBE_GRAPHS.float32, 'base64'));
-    await session.release();
-    return {
-      available: true,
-      version: await runtimeVersion(),
-      device: cpuDevice(),
-      precisions: ['fp32', 'fp16'],
-    };
+    const [first, ...others] = probeCases();
+    await prove(ort, 'cpu', first!);
+    const precisions: Precision[] = [first!.precision];
+    for (const probe of others) {
+      const works = await prove(ort, 'cpu', probe).then(
+        () => true,
+        () => false,
+      );
+      if (works) precisions.push(probe.precision);
+    }
+    return { available: true, version: await runtimeVersion(), device: cpuDevice(), precisions };
   } catch (error) {
     return unavailable('cpu', null, reasonOf(error));
   }
@@ -49,7 +54,7 @@ async function probeCpu(): Promise<Availability> {
 
 interface ChildAnswer {
   readonly version: string;
-  readonly works: readonly string[];
+  readonly works: readonly Precision[];
   readonly error: string | null;
   readonly libraries: readonly string[];
   readonly devices: readonly string[];
@@ -60,23 +65,38 @@ async function probeApart(provider: Provider, deviceId: number | null): Promise<
   try {
     const { stdout } = await run(
       process.execPath,
-      [CHILD, provider, String(deviceId ?? ''), PROBE_GRAPHS.float32, PROBE_GRAPHS.float16],
+      [CHILD, provider, String(deviceId ?? ''), JSON.stringify(probeCases())],
       { timeout: TIMEOUT_MS, killSignal: 'SIGKILL', maxBuffer: 4 << 20 },
     );
-    answer = JSON.parse(stdout.trim().split('\n').at(-1) ?? '') as ChildAnswer;
+    answer = lastLine(stdout);
   } catch (error) {
-    return unavailable(provider, null, crashReason(error));
+    const known = partialAnswer(error);
+    if (known === null) return unavailable(provider, null, crashReason(error));
+    answer = known;
   }
   if (answer.error !== null) {
     return unavailable(provider, answer.version, explain(answer.error, provider, 'probe').message);
   }
-  const precisions: Precision[] = answer.works.includes('float16') ? ['fp32', 'fp16'] : ['fp32'];
   return {
     available: true,
     version: answer.version,
     device: await deviceOf(provider, deviceId, answer),
-    precisions,
+    precisions: answer.works,
   };
+}
+
+function lastLine(stdout: string): ChildAnswer {
+  return JSON.parse(stdout.trim().split('\n').at(-1) ?? '') as ChildAnswer;
+}
+
+/** What a child had proven before a later precision crashed or hung its driver; null when that was nothing. */
+function partialAnswer(error: unknown): ChildAnswer | null {
+  try {
+    const answer = lastLine((error as { stdout?: string }).stdout ?? '');
+    return answer.works.length > 0 ? answer : null;
+  } catch {
+    return null;
+  }
 }
 
 async function deviceOf(provider: Provider, deviceId: number | null, answer: ChildAnswer): Promise<Device> {

@@ -1,11 +1,14 @@
+import type { Node } from '../../core/graph.ts';
+import { byDomain } from '../ops/index.ts';
 import { binary } from './binary.ts';
 import { cast } from './cast.ts';
 import { convolution } from './conv.ts';
 import { creation } from './create.ts';
 import { summation } from './einsum.ts';
 import { indexing } from './gather.ts';
-import type { KernelTable } from './kernel.ts';
+import type { Kernel, KernelTable } from './kernel.ts';
 import { matrix } from './matmul.ts';
+import { blocked } from './matmul-nbits.ts';
 import { movement } from './move.ts';
 import { normalisation } from './normalise.ts';
 import { pools } from './pool.ts';
@@ -35,3 +38,9 @@ export const KERNELS: KernelTable = {
   ...unary,
   ...views,
 };
+
+/** What computes a node; undefined where the interpreter lacks it. */
+export function kernelOf(node: Pick<Node, 'op' | 'domain'>): Kernel | undefined {
+  const table = byDomain(node, KERNELS, blocked);
+  return table && Object.hasOwn(table, node.op) ? table[node.op] : undefined;
+}

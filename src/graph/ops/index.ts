@@ -5,6 +5,7 @@ import { elementwise } from './elementwise.ts';
 import type { OpEntry, OpTable } from './entry.ts';
 import { indexing } from './gather.ts';
 import { matmul } from './matmul.ts';
+import { blocked } from './matmul-nbits.ts';
 import { normalisations } from './norm.ts';
 import { parts } from './parts.ts';
 import { reductions } from './reduce.ts';
@@ -24,8 +25,17 @@ export const OPERATORS: OpTable = {
   ...creation,
 };
 
-/** The table's row for a node; undefined for operators that it lacks and for other domains. */
+/** The domain of onnxruntime's own operators. */
+export const MICROSOFT = 'com.microsoft';
+
+/** The table's row for a node; undefined for operators that it lacks. */
 export function operatorOf(node: Pick<Node, 'op' | 'domain'>): OpEntry | undefined {
-  const standard = !node.domain || node.domain === 'ai.onnx';
-  return standard && Object.hasOwn(OPERATORS, node.op) ? OPERATORS[node.op] : undefined;
+  const table = byDomain(node, OPERATORS, blocked);
+  return table && Object.hasOwn(table, node.op) ? table[node.op] : undefined;
+}
+
+/** The one of two tables that a node's domain belongs to: the standard one or onnxruntime's own. */
+export function byDomain<T>({ domain }: Pick<Node, 'domain'>, standard: T, microsoft: T): T | undefined {
+  if (!domain || domain === 'ai.onnx') return standard;
+  return domain === MICROSOFT ? microsoft : undefined;
 }
