@@ -36,8 +36,8 @@ export function print(text: string): void {
 /** As JSON; what a terminal could take for a command or a change of direction is escaped, so the strings stay what they are. */
 export function printJson(value: unknown): void {
   const unsafe = /[\u007f-\u009f\u2028\u2029\u202a-\u202e\u2066-\u2069]/g;
-  const escape = (c: string): string => `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`;
-  print(JSON.stringify(value, null, 2).replace(unsafe, escape));
+  const escaped = (c: string): string => `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`;
+  print(JSON.stringify(value, null, 2).replace(unsafe, escaped));
 }
 
 /** For people, beside the result: on stderr, so that stdout stays what was asked for. */

@@ -70,7 +70,7 @@ const MOST_VALUES = 24;
 /** A graph for people: its size, and its inputs and outputs below. */
 export function graphLines(name: string, report: GraphReport, width: number): string[] {
   const { nodes, parameters, macs, opset } = report;
-  const size = `${plural(nodes, 'node')}, ${plural(parameters, 'parameter')}, ${gigas(macs)} MACs, opset ${opset ?? '?'}`;
+  const size = `${plural(nodes, 'node')}, ${plural(parameters, 'parameter')}, ${macsText(macs)} MACs, opset ${opset ?? '?'}`;
   const sides = (['inputs', 'outputs'] as const).flatMap((side) => {
     const all = valueTexts(report[side]);
     const rest = all.length - MOST_VALUES;
@@ -84,8 +84,9 @@ export function graphLines(name: string, report: GraphReport, width: number): st
   return [`  ${shortened(`${name}: ${size}`, width - 2)}`, ...why, ...sides];
 }
 
-export function gigas(macs: number | null): string {
-  return macs === null ? 'unknown' : `${(macs / 1e9).toFixed(3)} G`;
+export function macsText(macs: number | null): string {
+  if (macs === null) return 'unknown';
+  return macs < 1e8 ? `${(macs / 1e6).toFixed(3)} M` : `${(macs / 1e9).toFixed(3)} G`;
 }
 
 /** One text per value; a run of layers that differ only in their number (`past_key_values.0.key` …) is one. */

@@ -1,6 +1,6 @@
 import type { Colors } from 'picocolors/types.js';
 import { configLines } from './config.ts';
-import { gigas, graphLines } from './graphs.ts';
+import { graphLines, macsText } from './graphs.ts';
 import { type Column, layOut } from './layout.ts';
 import type { Look } from './look.ts';
 import { type Row, treeRows } from './rows.ts';
@@ -47,7 +47,7 @@ function summary({ model, tree, weightBytes, macs, dims }: Look, width: number):
     ...line('parameters', `${count(tree.parameters)}${publishedNote(tree.parameters, model.published)}`),
     ...(tree.buffers > 0 ? line('buffers', count(tree.buffers)) : []),
     ...line('weights', `${bytes(weightBytes)} of ${dtypesOf(tree)}`),
-    ...line('MACs', shortened(`${gigas(macs)} at ${sizes.join(', ')}`, width - 12)),
+    ...line('MACs', shortened(`${macsText(macs)} at ${sizes.join(', ')}`, width - 12)),
     ...flow(children, width - 12).flatMap((text, i) => line(i === 0 ? 'children' : '', text)),
     ...(model.published ? line('source', shortened(model.published.source, width - 12)) : []),
   ];

@@ -48,7 +48,7 @@ function wrappedLines(targets: readonly LoraTarget[], width: number): string[] {
     const name = family.length === 1 ? module : `${count(family.length)} × ${module.replace(/\d+/g, '*')}`;
     const total = count(family.length * parameters);
     const [first, ...rest] = flow(
-      [name, `A [${a.join(', ')}]`, `B [${b.join(', ')}]`, total],
+      [name, `A [${a.join(', ')}], B [${b.join(', ')}]: ${total}`],
       width - 4,
       '  ',
     );

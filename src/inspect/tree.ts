@@ -62,7 +62,7 @@ export function moduleTree(graphs: Readonly<Record<string, Graph>>): Module {
     const readings = readingsOf(graph);
     const role = roleOf(readings);
     const names = moduleNames(graph, (p) => role(p) !== null);
-    for (const param of graph.params) {
+    for (const param of asRead(graph, readings)) {
       const name = names.get(param.name);
       if (!name) continue;
       let tensor = tensors.get(param.name);
@@ -79,6 +79,13 @@ export function moduleTree(graphs: Readonly<Record<string, Graph>>): Module {
     }
   }
   return finished(root);
+}
+
+/** In the order in which the nodes read them, as a person wrote the model; a file may list them by name. Unread ones last. */
+function asRead(graph: Graph, readings: ReadonlyMap<string, unknown>): Param[] {
+  const params = new Map(graph.params.map((p) => [p.name, p]));
+  const read = [...readings.keys()].map((name) => params.get(name)!);
+  return [...read, ...graph.params.filter((p) => !readings.has(p.name))];
 }
 
 function grown({ name, dtype, shape }: Param, { leaf }: ModuleName): Omit<GrowingTensor, 'role'> {
