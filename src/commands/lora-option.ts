@@ -1,10 +1,11 @@
 import { reasonOf, VersusError } from '../core/errors.ts';
-import { unknownName } from '../core/names.ts';
 import type { LoraSpec } from '../transform/lora-targets.ts';
 import { wholeNumber } from './numbers.ts';
 
 /** PEFT's defaults. */
 const DEFAULTS = { r: 8, alpha: 8 };
+/** No layer is as wide, so no rank is of use. */
+const LARGEST = 1 << 20;
 const KEYS = ['r', 'alpha', 'targets'] as const;
 
 /**
@@ -19,7 +20,7 @@ export function loraOption(text: string): LoraSpec {
   for (const piece of pieces(text)) {
     const [, name, value] = /^\s*(\w+)\s*=(.*)$/s.exec(piece) ?? [];
     if (name !== undefined) {
-      if (!KEYS.includes(name as (typeof KEYS)[number])) throw unknownName('--lora setting', name, KEYS);
+      if (!KEYS.includes(name as (typeof KEYS)[number])) throw wrong(`unknown setting '${name}'`);
       if (settings.has(name)) throw wrong(`'${name}' is there twice`);
       key = name;
     } else if (key !== 'targets') throw wrong(`'${piece}' is no setting`);
@@ -27,7 +28,10 @@ export function loraOption(text: string): LoraSpec {
   }
   const number = (name: 'r' | 'alpha'): number => {
     const value = settings.get(name)?.[0];
-    return value === undefined ? DEFAULTS[name] : wholeNumber(`--lora ${name}`, value);
+    if (value === undefined) return DEFAULTS[name];
+    const whole = wholeNumber(`--lora ${name}`, value);
+    if (whole > LARGEST) throw wrong(`${name} can be ${LARGEST} at most, it is ${value}`);
+    return whole;
   };
   return { r: number('r'), alpha: number('alpha'), targets: targetsOf(settings.get('targets') ?? []) };
 }
@@ -58,6 +62,6 @@ function targetsOf(values: readonly string[]): LoraSpec['targets'] {
 
 function wrong(problem: string): VersusError {
   return new VersusError('usage', `--lora: ${problem}`, {
-    next: 'for example --lora r=8,alpha=16,targets=q_proj,v_proj or --lora r=8,targets=all-linear',
+    next: 'its settings are r, alpha and targets, for example --lora r=8,alpha=16,targets=q_proj,v_proj or --lora r=8,targets=all-linear',
   });
 }

@@ -86,6 +86,7 @@ export function graphLines(name: string, report: GraphReport, width: number): st
 
 export function macsText(macs: number | null): string {
   if (macs === null) return 'unknown';
+  if (macs === 0) return '0';
   return macs < 1e8 ? `${(macs / 1e6).toFixed(3)} M` : `${(macs / 1e9).toFixed(3)} G`;
 }
 

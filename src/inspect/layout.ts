@@ -12,7 +12,7 @@ export interface Column {
   readonly cell: (row: Row) => string;
 }
 
-const NARROWEST = 24;
+const NARROWEST = 20;
 
 /**
  * Rows under a head, the figures flush at the right, no line wider than `width`. What doesn't fit beside its label moves

@@ -78,7 +78,9 @@ function folded(names: readonly string[]): string[] {
   const patterns = new Map<string, string[]>();
   for (const name of names) {
     const pattern = name.replace(/(?<=^|\.)\d+(?=\.|$)/g, '*');
-    patterns.set(pattern, [...(patterns.get(pattern) ?? []), name]);
+    const own = patterns.get(pattern) ?? [];
+    patterns.set(pattern, own);
+    own.push(name);
   }
   const all = [...patterns].map(([pattern, own]) =>
     own.length === 1 ? own[0]! : `${pattern} (${own.length})`,
@@ -87,14 +89,18 @@ function folded(names: readonly string[]): string[] {
 }
 
 function modules(look: Look, { width, depth, paint }: Style): string[] {
-  const { tree, trains, adapter, training } = look;
+  const { tree, trains, adapter } = look;
   const mark = (t: ModuleTensor): string => `${trains(t) > 0} ${adapter(t)}`;
   const rows = treeRows(tree, look.model.name, depth, mark);
-  return layOut(rows, tableOf(look, training), width, 'modules', paint);
+  return layOut(rows, tableOf(look, width), width, 'modules', paint);
 }
 
+const PART_WIDTH = 'cross-modal'.length;
+const LEAST_NAMES = 40;
+
 /** The columns of figures: parameters and share always, part, scope and adapter where there is something to tell. */
-function tableOf(look: Look, { scope, lora }: Look['training']): Column[] {
+function tableOf(look: Look, width: number): Column[] {
+  const { scope, lora } = look.training;
   const { tree, partOfModule } = look;
   const total = (row: Row, tensor: (t: ModuleTensor) => number, below: (m: Module) => number): number =>
     row.of.reduce((n, of) => n + ('children' in of ? below(of) : tensor(of)), 0);
@@ -141,12 +147,14 @@ function tableOf(look: Look, { scope, lora }: Look['training']): Column[] {
       cell: (row) => (wrapped(row) === 0 ? '' : count(wrapped(row))),
     });
   }
-  if (look.parts.length > 0) {
+  const names = width - table.reduce((n, column) => n + 2 + column.width, 0) - 2 - PART_WIDTH;
+  // On a narrow terminal names are worth more; the parts have a section of their own.
+  if (look.parts.length > 0 && names >= LEAST_NAMES) {
     const part = (row: Row): string => {
       const [first] = row.of;
       return first && 'children' in first ? (partOfModule.get(first) ?? '') : '';
     };
-    table.push({ head: 'part', width: 11, align: 'left', cell: part });
+    table.push({ head: 'part', width: PART_WIDTH, align: 'left', cell: part });
   }
   return table;
 }

@@ -93,7 +93,7 @@ function tensorGroups(tensors: readonly ModuleTensor[]): ModuleTensor[][] {
   const groups: ModuleTensor[][] = [];
   for (const tensor of tensors) {
     const open = groups.at(-1);
-    if (open && open.length < 8 && remark(open[0]!) === remark(tensor)) open.push(tensor);
+    if (open && open.length < 4 && remark(open[0]!) === remark(tensor)) open.push(tensor);
     else groups.push([tensor]);
   }
   return groups;

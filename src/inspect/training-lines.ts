@@ -8,7 +8,7 @@ export function scopeLines({ training: { scope, scopes }, tree }: Look, width: n
   const share = (n: number): string => `${count(n)} (${percent(n / tree.parameters)})`;
   const unread =
     scope.unread > 0
-      ? [`of the trained, ${share(scope.unread)} are read by no graph and get no gradient`]
+      ? [`of the trained, ${count(scope.unread)} are read by no graph and get no gradient`]
       : [];
   return [
     `${scope.scope}: trains ${share(scope.trainable)}, freezes ${share(scope.frozen)}`,
