@@ -10,11 +10,12 @@ export function scopeLines({ training: { scope, scopes }, tree }: Look, width: n
     scope.unread > 0
       ? [`of the trained, ${count(scope.unread)} are read by no graph and get no gradient`]
       : [];
-  return [
+  const lines = [
     `${scope.scope}: trains ${share(scope.trainable)}, freezes ${share(scope.frozen)}`,
     ...unread,
-    ...flow([`scopes of this model: ${scopes[0] ?? ''}`, ...scopes.slice(1)], width),
+    `scopes of this model: ${scopes.join(', ')}`,
   ];
+  return lines.flatMap((line) => words(line, width));
 }
 
 /** What a LoRA trains and wraps, modules that differ in a number alone as one. */
@@ -23,15 +24,17 @@ export function loraLines({ training: { lora } }: Look, width: number): string[]
   const { spec, targets, trainable, all } = lora;
   const idle = targets.filter((t) => t.idle);
   const percentage = ((100 * trainable) / all).toFixed(4);
-  return [
+  const lines = [
     `r=${spec.r}, alpha=${spec.alpha}: trains ${count(trainable)} of ${count(all)} (${percentage}%) in ${plural(targets.length, 'module')}`,
     `adapter: ${bytes(4 * trainable)} in float32, ${bytes(2 * trainable)} in float16`,
     ...(idle.length > 0
       ? [`read by no graph, so their adapters never change: ${plural(idle.length, 'module')}`]
       : []),
-    ...wrappedLines(targets, width),
   ];
+  return [...lines.flatMap((line) => words(line, width)), ...wrappedLines(targets, width)];
 }
+
+const words = (line: string, width: number): string[] => flow(line.split(' '), width, ' ');
 
 const MOST_LINES = 40;
 
