@@ -1,6 +1,6 @@
 import type { Graph, Param } from '../core/graph.ts';
 import { type LayerKind, type Reading, readingsOf } from '../graph/layers.ts';
-import { moduleNames } from '../graph/module-names.ts';
+import { type ModuleName, moduleNames } from '../graph/module-names.ts';
 
 /** A weight that LoRA can wrap. */
 export interface LoraLayer {
@@ -38,37 +38,40 @@ export interface LoraLayers {
   readonly others: ReadonlyMap<string, LayerKind | 'Parameter'>;
 }
 
+/** Looks at all graphs of a model together: a table that one reads as embedding and another as matrix is tied. */
 export function loraLayers(graphs: readonly Graph[]): LoraLayers {
-  const layers = new Map<string, LoraLayer>();
-  const others = new Map<string, LayerKind | 'Parameter'>();
+  const params = new Map<string, { readonly param: Param; readonly module: ModuleName }>();
+  const readings = new Map<string, Reading[]>();
   for (const graph of graphs) {
     const names = moduleNames(graph, holdsWeights);
-    const readings = readingsOf(graph);
-    const params = graph.params.filter(holdsWeights);
-    const mains = new Map(params.map((p) => [p.name, mainReading(readings.get(p.name))]));
-    // A checkpoint's unread layers are like their siblings: `layers.23` as `layers.22`.
-    const siblings = new Map<string, Reading>();
-    for (const p of params) {
-      const main = mains.get(p.name);
-      if (main) siblings.set(siblingsOf(p), main);
-    }
-    for (const param of params) {
-      if (layers.get(param.name)?.idle === false) continue;
-      const idle = !readings.has(param.name);
-      const main = idle ? siblings.get(siblingsOf(param)) : mains.get(param.name);
-      const { dotted } = names.get(param.name)!;
-      const module = dotted.replace(/[._]weight$/, '');
-      const output =
-        OUTPUT_LAYERS.test(module) ||
-        (readings.get(param.name)?.filter((r) => r.main && r.kind === 'Linear').length === 1 &&
-          main?.kind === 'Embedding');
-      const layer = main && layerOf(param, main, { module, tensor: param.name, output, idle });
-      if (layer) layers.set(param.name, layer);
-      else if (param.role === 'weight' && (main || module === dotted))
-        others.set(module, main?.kind ?? 'Parameter');
+    const found = readingsOf(graph);
+    for (const param of graph.params.filter(holdsWeights)) {
+      if (!params.has(param.name)) params.set(param.name, { param, module: names.get(param.name)! });
+      readings.set(param.name, [...(readings.get(param.name) ?? []), ...(found.get(param.name) ?? [])]);
     }
   }
-  return { layers: [...layers.values()], others };
+  // A checkpoint's unread layers are like their siblings: `layers.23` as `layers.22`.
+  const siblings = new Map<string, Reading>();
+  for (const { param } of params.values()) {
+    const main = mainReading(readings.get(param.name)!);
+    if (main) siblings.set(siblingsOf(param), main);
+  }
+  const layers: LoraLayer[] = [];
+  const others = new Map<string, LayerKind | 'Parameter'>();
+  for (const { param, module: name } of params.values()) {
+    const own = readings.get(param.name)!;
+    const idle = own.length === 0;
+    const main = idle ? siblings.get(siblingsOf(param)) : mainReading(own);
+    const module = name.dotted.replace(/[._]weight$/, '');
+    const tied = main?.kind === 'Embedding' && own.some((r) => r.main && r.kind === 'Linear');
+    const output = tied || OUTPUT_LAYERS.test(module);
+    const layer = main && layerOf(param, main, { module, tensor: param.name, output, idle });
+    if (layer) layers.push(layer);
+    else if (param.role === 'weight' && (main || module === name.dotted)) {
+      others.set(module, main?.kind ?? 'Parameter');
+    }
+  }
+  return { layers, others };
 }
 
 /** Learnt numbers, and the packed integers that quantised layers read in their place. */
@@ -79,8 +82,8 @@ const holdsWeights = (p: Param): boolean =>
 const siblingsOf = (p: Param): string => `${p.name.replace(/\d+/g, '*')} ${p.shape.length}`;
 
 /** A tied table is an embedding and a linear layer; it is wrapped as PEFT wraps it, as an embedding. */
-function mainReading(readings: readonly Reading[] | undefined): Reading | undefined {
-  const mains = readings?.filter((r) => r.main && r.kind) ?? [];
+function mainReading(readings: readonly Reading[]): Reading | undefined {
+  const mains = readings.filter((r) => r.main && r.kind);
   return mains.find((r) => r.kind === 'Embedding') ?? mains[0];
 }
 

@@ -42,6 +42,25 @@ describe('LoRA counts', () => {
     expect((await wrapped('vit-tiny', 'all-linear', 1)).map((t) => t.module)).toContain('classifier');
   });
 
+  it('know a table as tied in whatever order the graphs come', async () => {
+    const def = model('llava-tiny');
+    const graphs = Object.values(await def.build(def.config));
+    for (const order of [graphs, [...graphs].reverse()]) {
+      const wraps = (targets: LoraSpec['targets']) =>
+        loraTargets(order, { r: 1, alpha: 1, targets }, { model: 'm' }).map((t) => [
+          t.module,
+          t.kind,
+          t.output,
+        ]);
+      expect(
+        wraps('all-linear')
+          .flat()
+          .filter((module) => /embed/.test(String(module))),
+      ).toEqual([]);
+      expect(wraps(['embed_tokens'])).toEqual([['language_model.model.embed_tokens', 'embedding', true]]);
+    }
+  });
+
   it('mark what no graph reads, and wrap what graphs share once', async () => {
     const targets = await wrapped('llava-tiny', ['q_proj', 'embed_tokens'], 2);
     expect(targets.filter((t) => t.idle).map((t) => t.module)).toEqual([
