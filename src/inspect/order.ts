@@ -1,5 +1,5 @@
 /** A name as a stem and the number that it ends in: `layer.` 3 of `layer.3`, `encoder_layer_` 0, '' 11. */
-export interface Numbered {
+interface Numbered {
   readonly stem: string;
   readonly number: number | null;
 }

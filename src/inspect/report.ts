@@ -8,7 +8,7 @@ import { bytes, count, flow, padRight, percent, shortened } from './text.ts';
 import { loraLines, scopeLines } from './training-lines.ts';
 import { type Module, type ModuleTensor, tensorsOf } from './tree.ts';
 
-export interface Style {
+interface Style {
   /** Columns of the terminal. */
   readonly width: number;
   /** Levels of modules that are opened. */

@@ -6,7 +6,7 @@ import type { Module } from './tree.ts';
 import { tensorsOf } from './tree.ts';
 
 /** What trains when a scope is fine-tuned whole. */
-export interface ScopeReport {
+interface ScopeReport {
   readonly scope: Scope;
   readonly trained: ReadonlySet<string>;
   readonly trainable: number;
@@ -16,7 +16,7 @@ export interface ScopeReport {
 }
 
 /** What trains when a LoRA is put around modules while everything else is frozen. */
-export interface LoraReport {
+interface LoraReport {
   readonly spec: LoraSpec;
   readonly targets: readonly LoraTarget[];
   readonly trainable: number;

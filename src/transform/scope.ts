@@ -15,7 +15,7 @@ const COVERS = {
 } as const satisfies Record<string, readonly Part[] | null>;
 
 export type Scope = keyof typeof COVERS;
-export const SCOPES = Object.keys(COVERS) as readonly Scope[];
+const SCOPES = Object.keys(COVERS) as readonly Scope[];
 
 /** The part of every learnt parameter by name, undefined for one that `parts` doesn't place. */
 export function weightParts(
