@@ -15,6 +15,7 @@ const ALLOWED: Record<string, readonly string[]> = {
   transform: ['graph', 'core'],
   zoo: ['graph', 'core'],
   weights: ['transform', 'graph', 'core'],
+  inspect: ['transform', 'graph', 'core'],
   backends: ['graph', 'core'],
   workloads: ['data', 'graph', 'core'],
   estimate: ['graph', 'core'],

@@ -18,14 +18,30 @@ export function addLooking(root: Command, declare: Declare): void {
 
   root
     .command('inspect')
-    .description('parameters, MACs and graphs of a model or an ONNX file')
+    .description(
+      'modules, parameters, MACs and graphs of a model or an ONNX file, and what of it would train',
+    )
     .argument('<model>', 'name in the zoo or the config, or a path to an .onnx file')
+    .option('--depth <n>', 'levels of modules to open: 0 for the model alone, all for every one', '3')
+    .option('--scope <name>', 'what trains: vision, decoder, cross-modal, vision+cross-modal or full')
+    .option(
+      '--lora <settings>',
+      'what a LoRA trains: r=8,alpha=16,targets=NAME,NAME or /REGEXP/ or all-linear',
+    )
     .option('--batch <n>', 'batch size of the MACs', '1')
     .option('--dim <name=n...>', 'size of a symbolic dimension', list)
     .addOption(json())
     .addHelpText(
       'after',
-      '\nExamples:\n  versus inspect vit-b-16\n  versus inspect ./model.onnx --dim sequence=128 --json',
+      `
+Examples:
+  versus inspect vit-b-16
+  versus inspect llava-1.5-7b --depth 5 --scope vision+cross-modal
+  versus inspect vicuna-7b --lora r=8,alpha=16,targets=q_proj,v_proj
+  versus inspect llava-1.5-7b --scope decoder --lora 'r=16,targets=/.*\\.(q|k|v|o)_proj/'
+  versus inspect ./model.onnx --dim sequence=128 --json
+
+Targets of a LoRA are PEFT's target_modules: the end of a module's name, or a pattern for the whole of it.`,
     )
     .action(
       declare(

@@ -33,8 +33,11 @@ export function print(text: string): void {
   process.stdout.write(`${text}\n`);
 }
 
+/** As JSON; what a terminal could take for a command or a change of direction is escaped, so the strings stay what they are. */
 export function printJson(value: unknown): void {
-  print(JSON.stringify(value, null, 2));
+  const unsafe = /[\u007f-\u009f\u2028\u2029\u202a-\u202e\u2066-\u2069]/g;
+  const escaped = (c: string): string => `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`;
+  print(JSON.stringify(value, null, 2).replace(unsafe, escaped));
 }
 
 /** For people, beside the result: on stderr, so that stdout stays what was asked for. */
