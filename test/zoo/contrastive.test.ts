@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -7,8 +7,9 @@ import { VersusError } from '../../src/core/errors.ts';
 import type { ModelDef } from '../../src/core/model.ts';
 import { int64, type Tensors, toNumbers } from '../../src/core/tensor.ts';
 import { contrastiveOutputs } from '../../src/verify/contrastive.ts';
+import { verifyFolder } from '../../src/verify/index.ts';
 import { Sessions } from '../../src/verify/sessions.ts';
-import { prepareArtifacts } from '../../src/weights/index.ts';
+import { prepareArtifacts, readSafetensors, writeSafetensors } from '../../src/weights/index.ts';
 import { fromCheckpointConfig } from '../../src/zoo/checkpoint/index.ts';
 import { model } from '../../src/zoo/index.ts';
 import type { SiglipConfig } from '../../src/zoo/siglip.ts';
@@ -92,6 +93,36 @@ describe('configurations of contrastive models', () => {
         g[graph]!.params.filter((p) => p.role === 'weight').map((p) => [p.name, p.shape]),
       );
     expect(await names(tower, 'model')).toEqual(await names(whole, 'vision'));
+  });
+});
+
+describe("SigLIP's vision tower alone", () => {
+  it('computes what the reference recorded of it beside the other', async () => {
+    const source = join(import.meta.dirname, '..', 'fixtures', 'hf-siglip');
+    const dir = mkdtempSync(join(tmpdir(), 'versus-sovit-'));
+    try {
+      const { vision_config } = JSON.parse(readFileSync(join(source, 'config.json'), 'utf8'));
+      writeFileSync(join(dir, 'config.json'), JSON.stringify(vision_config));
+      const weights = Object.entries(await readSafetensors(join(source, 'weights.safetensors')));
+      const vision = weights.filter(([name]) => name.startsWith('vision_model.'));
+      await writeSafetensors(join(dir, 'weights.safetensors'), Object.fromEntries(vision));
+      const io = await readSafetensors(join(source, 'io.safetensors'));
+      await writeSafetensors(join(dir, 'io.safetensors'), {
+        'input.pixel_values': io['input.pixel_values']!,
+        // SiglipModel's image features are the pooled output of SiglipVisionModel.
+        'output.pooler_output': io['output.image_features']!,
+        'output.last_hidden_state': io['output.vision_last_hidden_state']!,
+      });
+      const options = { cacheDir: join(dir, 'cache'), maxBytes: 1e9, tolerance: 1e-5 };
+      const { outputs, family } = await verifyFolder(dir, onnxruntime('cpu'), options);
+      expect(family).toBe('sovit');
+      expect(outputs.map((o) => [o.name, o.agrees]).sort()).toEqual([
+        ['last_hidden_state', true],
+        ['pooler_output', true],
+      ]);
+    } finally {
+      rmSync(dir, { recursive: true, force: true });
+    }
   });
 });
 
