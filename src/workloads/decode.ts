@@ -13,9 +13,21 @@ export interface DecodeParams {
   readonly split?: string;
 }
 
-function loaderOf({ name, preprocess, tiling }: ModelDef): (files: readonly Sample[]) => Promise<Tensors> {
-  if (tiling) return (files) => loadTiled(files, tiling);
-  if (preprocess) return async (files) => ({ images: (await loadBatch(files, preprocess)).images });
+interface Loader {
+  /** What is timed. */
+  load(files: readonly Sample[]): Promise<unknown>;
+  outputs(files: readonly Sample[]): Promise<Tensors>;
+}
+
+function loaderOf({ name, preprocess, tiling }: ModelDef): Loader {
+  if (tiling) {
+    const load = (files: readonly Sample[]) => loadTiled(files, tiling);
+    return { load, outputs: load };
+  }
+  if (preprocess) {
+    const load = (files: readonly Sample[]) => loadBatch(files, preprocess);
+    return { load, outputs: async (files) => ({ images: (await load(files)).images }) };
+  }
   throw new VersusError('usage', `${name} has no preprocess and no tiling`, {
     next: 'give the model one, e.g. vitPreprocess()',
   });
@@ -33,7 +45,7 @@ export const decode: Workload<DecodeParams> = {
   ],
 
   async open(job) {
-    const load = loaderOf(job.model);
+    const { load, outputs } = loaderOf(job.model);
     const split = job.params.split ?? 'test';
     const all = random(job.seed).shuffle(await (await job.dataset(job.params.dataset)).samples(split));
     if (all.length === 0) {
@@ -47,7 +59,7 @@ export const decode: Workload<DecodeParams> = {
         const files = filesOf(repetition);
         yield { phase: 'preprocess', items: job.batch, run: () => load(files) };
       },
-      outputs: () => load(filesOf(0)),
+      outputs: () => outputs(filesOf(0)),
       close: async () => undefined,
     };
   },
