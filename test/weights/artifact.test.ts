@@ -149,8 +149,8 @@ describe('prepareArtifacts', () => {
     expect(await entries()).toHaveLength(3);
     expect((await cleanCache(cacheDir)).entries).toBe(3);
     for (const name of await entries()) await abandon(join(cacheDir, name), 0);
-    expect(await cleanCache(cacheDir)).toEqual({ entries: 0, bytes: 0 });
-    expect(await cacheStatus(join(cacheDir, 'none'))).toEqual({ entries: 0, bytes: 0 });
+    expect(await cleanCache(cacheDir)).toEqual({ entries: 0, bytes: 0, downloads: 0 });
+    expect(await cacheStatus(join(cacheDir, 'none'))).toEqual({ entries: 0, bytes: 0, downloads: 0 });
   });
 
   it('ignores a lease and a lock whose process is gone, and sweeps its leftovers', async () => {
