@@ -7,10 +7,11 @@ import { peak } from './src/workloads/peak.ts';
 import { models } from './src/zoo/index.ts';
 import classification from './suites/classification.ts';
 import textTasks from './suites/text-tasks.ts';
+import visionLanguage from './suites/vision-language.ts';
 import zeroShot from './suites/zero-shot.ts';
 
 export default defineConfig({
-  suites: [classification, zeroShot, textTasks],
+  suites: [classification, zeroShot, textTasks, visionLanguage],
   backends: [
     onnxruntime('cpu'),
     onnxruntime('webgpu'),

@@ -21,6 +21,12 @@ export default defineSuite({
     arm('deit-s-16', 'transformer', 'smoke'),
     arm('resnet-101', 'CNN', 'release'),
     arm('vit-l-16', 'transformer', 'release'),
+    arm('alexnet', 'CNN', 'default'),
+    arm('convnext-t', 'CNN', 'default'),
+    arm('swin-t', 'transformer', 'default'),
+    arm('davit-t', 'transformer', 'default'),
+    arm('vgg-16', 'CNN', 'release'),
+    arm('sovit-400m-14-384', 'transformer', 'release'),
     arm('hog-linear', 'classical', 'default'),
     arm('sift-bow', 'classical', 'default'),
   ],
@@ -28,11 +34,17 @@ export default defineSuite({
     {
       workload: classify,
       params: { dataset: 'shapes' },
+      batches: [{ size: 1, tier: 'smoke' }],
+    },
+    // Rates over batches are asked of the two families that the question names.
+    {
+      workload: classify,
+      params: { dataset: 'shapes' },
       batches: [
-        { size: 1, tier: 'smoke' },
         { size: 4, tier: 'default' },
         { size: 32, tier: 'release' },
       ],
+      arms: ['resnet-18', 'resnet-50', 'resnet-101', 'deit-s-16', 'vit-b-16', 'vit-l-16'],
     },
   ],
   headline: ['latency', 'throughput', 'peak_rss', 'gflops', 'top1'],
@@ -41,5 +53,7 @@ export default defineSuite({
     ['resnet-50', 'vit-b-16'],
     ['resnet-18', 'deit-s-16'],
     ['resnet-50', 'deit-s-16'],
+    ['convnext-t', 'swin-t'],
+    ['swin-t', 'davit-t'],
   ],
 });

@@ -11,6 +11,8 @@ export default defineSuite({
     { name: 'clip-vit-b-32', model: model('clip-vit-b-32'), group: 'CLIP', tier: 'smoke' },
     { name: 'clip-vit-b-16', model: model('clip-vit-b-16'), group: 'CLIP', tier: 'release' },
     { name: 'clip-vit-l-14', model: model('clip-vit-l-14'), group: 'CLIP', tier: 'release' },
+    { name: 'clip-rn50', model: model('clip-rn50'), group: 'CLIP', tier: 'release' },
+    { name: 'siglip-b-16', model: model('siglip-b-16'), group: 'SigLIP', tier: 'release' },
   ],
   uses: [
     {

@@ -66,11 +66,13 @@ Targets of a LoRA are PEFT's target_modules: the end of a module's name, or a pa
     .option('--dim <name=n...>', 'size of a symbolic dimension', list)
     .option('--precision <name>', 'how weights are stored: fp32, fp16, int8 or int4', 'fp32')
     .option('--train <how>', 'also one training step: full, or lora')
+    .option('--scope <name>', 'what trains: vision, decoder, cross-modal, vision+cross-modal or full')
+    .option('--lora <settings>', 'of --train lora, for example r=8,targets=q_proj,v_proj')
     .option('--optimiser <name>', 'of the training step: adamw, momentum or sgd', 'adamw')
     .addOption(json())
     .addHelpText(
       'after',
-      '\nExamples:\n  versus estimate qwen2-72b --precision int4 --device h200\n  versus estimate vit-b-16 --batch 64 --resolution 384\n  versus estimate llava-1.5-7b --train lora --device a100',
+      '\nExamples:\n  versus estimate qwen2-72b --precision int4 --device h200\n  versus estimate vit-b-16 --batch 64 --resolution 384\n  versus estimate llava-1.5-7b --scope decoder --lora r=8,targets=q_proj,v_proj --device a100',
     )
     .action(
       declare(

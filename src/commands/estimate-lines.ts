@@ -80,14 +80,14 @@ const time = (seconds: number): string =>
   seconds >= 1 ? `${number(seconds)} s` : `${number(seconds * 1e3)} ms`;
 
 function trainingLines(
-  { how, optimiser, memory }: NonNullable<EstimateResult['training']>,
+  { how, scope, optimiser, memory }: NonNullable<EstimateResult['training']>,
   { parameters }: EstimateResult,
 ): string[] {
   const share = (100 * memory.trainable) / parameters;
   const learning = `${memory.trainable.toLocaleString('en')} numbers learn, ${number(share)}% of the model`;
   const { weights, gradients, optimiser: states, activations, transient, peak } = memory;
   return [
-    `One training step (${how}, ${optimiser}): ${learning}`,
+    `One training step (${how}, scope ${scope}, ${optimiser}): ${learning}`,
     '',
     markdownTable([
       ['weights', 'gradients', 'optimiser', 'activations', 'transient', 'peak'],

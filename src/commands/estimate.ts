@@ -1,15 +1,15 @@
-import { VersusError } from '../core/errors.ts';
 import type { ModelDef } from '../core/model.ts';
 import { requireNames, unknownName } from '../core/names.ts';
 import { DEVICES, type Device } from '../estimate/devices.ts';
 import { estimateInference, estimateTraining } from '../estimate/index.ts';
 import { STORAGES, type StoredAs } from '../estimate/precision.ts';
-import { resized } from '../estimate/resize.ts';
 import { OPTIMISERS, type Optimiser } from '../estimate/training.ts';
 import { type CommonOptions, cacheDir, lookingContextOf, print, printJson, say } from './context.ts';
 import { estimateLines } from './estimate-lines.ts';
+import { learningOf } from './learning.ts';
 import { thisMachine } from './machine.ts';
 import { dimensionSizes, wholeNumber } from './numbers.ts';
+import { atResolution } from './resolution.ts';
 import { findModel } from './select.ts';
 
 interface EstimateOptions extends CommonOptions {
@@ -21,11 +21,12 @@ interface EstimateOptions extends CommonOptions {
   readonly dim?: readonly string[];
   readonly precision: string;
   readonly train?: string;
+  readonly scope?: string;
+  readonly lora?: string;
   readonly optimiser: string;
 }
 
 const THIS = 'this';
-const HOWS = ['full', 'lora'] as const;
 
 /** What of an estimate doesn't depend on the device is stated once; `devices` has the times. */
 export type EstimateResult = Awaited<ReturnType<typeof estimated>>;
@@ -35,7 +36,7 @@ export type EstimateResult = Awaited<ReturnType<typeof estimated>>;
  * new_tokens, resolution, precision, image_tokens, context }, weight_bytes: { fp32, fp16, int8, int4 }, cache_bytes_per_token,
  * devices: [{ name, label, source, memory_bytes, fits, memory: { weights, activations, cache, peak, at }, phases: [{ name, items,
  * macs, bytes, seconds, memory_bound }], seconds }], training:
- * { how, optimiser, memory: { trainable, weights, gradients, optimiser, activations, transient, peak, at } } or null }`. Bytes and seconds; `seconds` of a device is the whole request.
+ * { how, scope, optimiser, memory: { trainable, weights, gradients, optimiser, activations, transient, peak, at } } or null }`. Bytes and seconds; `seconds` of a device is the whole request.
  */
 export async function estimateCommand(name: string, options: EstimateOptions): Promise<number> {
   const loaded = await lookingContextOf(options);
@@ -90,24 +91,29 @@ async function estimated(model: ModelDef, devices: readonly Device[], options: E
         0,
       ),
     })),
-    training: options.train === undefined ? null : await trained(model, options, stored),
+    training: asksForTraining(options) ? await trained(model, options, stored) : null,
   };
 }
 
+const asksForTraining = ({ train, scope, lora }: EstimateOptions): boolean =>
+  train !== undefined || scope !== undefined || lora !== undefined;
+
 async function trained(model: ModelDef, options: EstimateOptions, stored: StoredAs) {
-  const how = options.train!;
-  requireNames('way of training', [how], HOWS);
+  const { scope, lora, prompt } = options;
+  // A LoRA that is described is meant.
+  const train = options.train ?? (lora === undefined ? 'full' : 'lora');
   requireNames('optimiser', [options.optimiser], Object.keys(OPTIMISERS));
-  const graphs = Object.values(await model.build(model.config));
-  const trainable = new Set(
-    graphs.flatMap((g) => g.params.filter((p) => p.role === 'weight').map((p) => p.name)),
-  );
+  const learning = await learningOf(model, {
+    train,
+    ...(scope !== undefined && { scope }),
+    ...(lora !== undefined && { lora }),
+  });
   const memory = await estimateTraining(model, {
-    ...{ batch: wholeNumber('--batch', options.batch), stored, trainable },
-    ...(options.prompt !== undefined && { prompt: wholeNumber('--prompt', options.prompt) }),
+    ...{ batch: wholeNumber('--batch', options.batch), stored, ...learning },
+    ...(prompt !== undefined && { prompt: wholeNumber('--prompt', prompt) }),
     optimiser: options.optimiser as Optimiser,
   });
-  return { how, optimiser: options.optimiser, memory };
+  return { how: train, scope: scope ?? 'full', optimiser: options.optimiser, memory };
 }
 
 function deviceNames(asked: readonly string[] | undefined): readonly string[] {
@@ -117,16 +123,7 @@ function deviceNames(asked: readonly string[] | undefined): readonly string[] {
 }
 
 /** The model at the sizes that the options name. */
-function sized(model: ModelDef, options: EstimateOptions): ModelDef {
-  const dims = { ...model.dims, ...dimensionSizes(options.dim ?? []) };
-  if (options.resolution === undefined) return { ...model, dims };
-  const match = /^(\d+)(?:x(\d+))?$/.exec(options.resolution);
-  if (!match) {
-    throw new VersusError('usage', `--resolution: expected N or HEIGHTxWIDTH, got '${options.resolution}'`);
-  }
-  const height = wholeNumber('--resolution', match[1]!);
-  return resized({ ...model, dims }, [
-    height,
-    match[2] === undefined ? height : wholeNumber('--resolution', match[2]),
-  ]);
+function sized(model: ModelDef, { resolution, dim }: EstimateOptions): ModelDef {
+  const at = resolution === undefined ? model : atResolution(model, resolution);
+  return { ...at, dims: { ...at.dims, ...dimensionSizes(dim ?? []) } };
 }

@@ -41,7 +41,10 @@ describe('--lora', () => {
 
 describe('versus inspect', () => {
   it.each([
-    [['vit-tiny', '--scope', 'vision'], /vit-tiny has no scope 'vision'[\s\S]*scopes of vit-tiny: full/],
+    [
+      ['qwen2-tiny', '--scope', 'vision'],
+      /qwen2-tiny has no scope 'vision'[\s\S]*scopes of qwen2-tiny: decoder, full/,
+    ],
     [['vit-tiny', '--lora', 'targets=qeury'], /'qeury' fits no module[\s\S]*'query'/],
   ])('answers %j with exit 2 and what was meant', async (args, message) => {
     const ran = await inspect(...args);

@@ -1,0 +1,32 @@
+import { type Arm, defineSuite, type Tier } from '../src/index.ts';
+import { imagePrompt } from '../src/workloads/image-prompt.ts';
+import { model } from '../src/zoo/index.ts';
+
+const arm = (name: string, group: string, tier: Tier): Arm => ({ name, model: model(name), group, tier });
+
+/**
+ * The architectures of vision-language models on the same image and question, by phases. The tiny ones have each
+ * architecture's every part at a size that runs anywhere; what they cost says nothing of the published models, which the
+ * release tier has.
+ */
+export default defineSuite({
+  name: 'vision-language',
+  question:
+    'Where does a vision-language model spend its time on an image: preprocessing, vision tower, prompt, or generated tokens?',
+  arms: [
+    arm('llava-tiny', 'LLaVA', 'default'),
+    arm('florence-2-tiny', 'Florence-2', 'default'),
+    arm('phi-3.5-vision-tiny', 'Phi-3.5-vision', 'default'),
+    arm('qwen2-vl-tiny', 'Qwen2-VL', 'default'),
+    arm('florence-2-base', 'Florence-2', 'release'),
+    arm('qwen2-vl-2b', 'Qwen2-VL', 'release'),
+  ],
+  uses: [
+    {
+      workload: imagePrompt,
+      params: { promptTokens: 16, newTokens: 8, dataset: 'shapes' },
+      batches: [{ size: 1, tier: 'default' }],
+    },
+  ],
+  headline: ['ttft', 'tpot', 'vision', 'prefill', 'peak_rss'],
+});
