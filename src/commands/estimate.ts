@@ -39,6 +39,7 @@ export type EstimateResult = Awaited<ReturnType<typeof estimated>>;
  * { how, scope, optimiser, memory: { trainable, weights, gradients, optimiser, activations, transient, peak, at } } or null }`. Bytes and seconds; `seconds` of a device is the whole request.
  */
 export async function estimateCommand(name: string, options: EstimateOptions): Promise<number> {
+  requireNames('precision', [options.precision], STORAGES);
   const loaded = await lookingContextOf(options);
   const found = await findModel(loaded.config, name);
   const model = sized(found, options);
@@ -58,7 +59,6 @@ export async function estimateCommand(name: string, options: EstimateOptions): P
 }
 
 async function estimated(model: ModelDef, devices: readonly Device[], options: EstimateOptions) {
-  requireNames('precision', [options.precision], STORAGES);
   const stored = options.precision as StoredAs;
   const request = {
     batch: wholeNumber('--batch', options.batch),
