@@ -108,7 +108,7 @@ async function* readAs(
   const room = (elements - (elements % 8)) * bytesPerElement(dtype);
   const bytes = Math.min(CONVERTED_BYTES, room, Math.ceil(info.bytes / 8) * 8 || 8);
   if (bytes < 8) throw new RangeError('a buffer for weights needs room for eight elements');
-  for await (const chunk of file.streamAhead(name, [new Uint8Array(bytes), new Uint8Array(bytes)])) {
+  for (const chunk of file.pieces(name, new Uint8Array(bytes))) {
     yield convert(dtype, param.dtype, chunk, into);
   }
 }

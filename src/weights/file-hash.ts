@@ -1,6 +1,5 @@
 import { createHash, randomBytes } from 'node:crypto';
-import { createReadStream } from 'node:fs';
-import { mkdir, readFile, realpath, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdir, open, readFile, realpath, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { z } from 'zod';
 
@@ -10,6 +9,7 @@ const Remembered = z.object({ fingerprint: z.string(), sha256: z.string().regex(
 export const HASHES = 'hashes';
 /** A file changed so recently could change again within the clock's tick, unnoticed. */
 const SETTLED_MS = 2000;
+const PIECE_BYTES = 1 << 20;
 
 /**
  * SHA-256 of a file's content, hex. With `cacheDir` the hash of an unchanged file (same path, size, inode, modification and
@@ -22,14 +22,32 @@ export async function hashFile(path: string, cacheDir?: string): Promise<string>
     const known = await recall(cacheDir, before.text);
     if (known) return known;
   }
-  const hash = createHash('sha256');
-  for await (const chunk of createReadStream(real, { highWaterMark: 4 << 20 })) hash.update(chunk as Buffer);
-  const sha256 = hash.digest('hex');
+  const sha256 = await digestOf(real);
   const settled = Date.now() - before.modifiedMs > SETTLED_MS;
   if (cacheDir !== undefined && settled && (await fingerprintOf(real)).text === before.text) {
     await remember(cacheDir, before.text, sha256);
   }
   return sha256;
+}
+
+/** Reads one piece while the one before is hashed. */
+async function digestOf(path: string): Promise<string> {
+  const hash = createHash('sha256');
+  const handle = await open(path, 'r');
+  try {
+    const buffers = [Buffer.allocUnsafe(PIECE_BYTES), Buffer.allocUnsafe(PIECE_BYTES)];
+    const readAt = (at: number, turn: number) => handle.read(buffers[turn % 2]!, 0, PIECE_BYTES, at);
+    let { bytesRead } = await readAt(0, 0);
+    for (let at = bytesRead, turn = 1; bytesRead > 0; turn++) {
+      const next = readAt(at, turn);
+      hash.update(buffers[(turn - 1) % 2]!.subarray(0, bytesRead));
+      ({ bytesRead } = await next);
+      at += bytesRead;
+    }
+  } finally {
+    await handle.close();
+  }
+  return hash.digest('hex');
 }
 
 /** A hash that is costly to compute and stays the same while `fingerprint` does. */

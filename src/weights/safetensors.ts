@@ -1,4 +1,5 @@
 import { constants } from 'node:buffer';
+import { readSync } from 'node:fs';
 import { type FileHandle, open, stat } from 'node:fs/promises';
 import { VersusError } from '../core/errors.ts';
 import { type DType, fromBytes, type Tensor, type Tensors, tensor } from '../core/tensor.ts';
@@ -34,10 +35,10 @@ export interface SafetensorsFile {
    */
   stream(name: string, chunkBytes?: number, into?: Uint8Array): AsyncIterable<Uint8Array>;
   /**
-   * A tensor's bytes in pieces that fill one buffer while the caller works on the other; both of the same length, a
-   * multiple of 8. A piece holds until the next one is asked for.
+   * A tensor's bytes, read into `buffer` (a multiple of 8 long) again and again without leaving the thread: where pieces
+   * are small and work follows each, handing every read to another thread would cost more than the read.
    */
-  streamAhead(name: string, buffers: readonly [Uint8Array, Uint8Array]): AsyncIterable<Uint8Array>;
+  pieces(name: string, buffer: Uint8Array): Iterable<Uint8Array>;
   close(): Promise<void>;
 }
 
@@ -120,13 +121,17 @@ function utf8(bytes: Uint8Array, path: string): string {
   }
 }
 
+function endsEarly(path: string, at: number): never {
+  return invalid(path, `it ends at byte ${at}; was it changed while it was read?`);
+}
+
 /** Reads until `into` is full: one read(2) returns at most 2 GiB. */
 async function readFully(handle: FileHandle, into: Uint8Array, offset: number, path: string): Promise<void> {
   let done = 0;
   while (done < into.byteLength) {
     const length = Math.min(into.byteLength - done, 1 << 30);
     const { bytesRead } = await handle.read(into, done, length, offset + done);
-    if (bytesRead === 0) invalid(path, `it ends at byte ${offset + done}; was it changed while it was read?`);
+    if (bytesRead === 0) endsEarly(path, offset + done);
     done += bytesRead;
   }
 }
@@ -180,20 +185,16 @@ class OneFile implements SafetensorsFile {
     }
   }
 
-  async *streamAhead(name: string, buffers: readonly [Uint8Array, Uint8Array]): AsyncIterable<Uint8Array> {
+  *pieces(name: string, buffer: Uint8Array): Generator<Uint8Array, void> {
     const { offset, bytes } = this.need(name);
-    const step = buffers[0].byteLength;
-    const readAt = async (done: number): Promise<Uint8Array> => {
-      const piece = buffers[(done / step) % 2]!.subarray(0, Math.min(step, bytes - done));
-      await readFully(this.handle, piece, offset + done, this.path);
-      return piece;
-    };
-    let next = bytes > 0 ? readAt(0) : null;
-    for (let done = step; next; done += step) {
-      const piece = await next;
-      next = done < bytes ? readAt(done) : null;
-      // When it fails it is told when its turn comes; a caller who stops earlier never hears of it.
-      next?.catch(() => {});
+    for (let done = 0; done < bytes; done += buffer.byteLength) {
+      const piece = buffer.subarray(0, Math.min(buffer.byteLength, bytes - done));
+      for (let at = 0; at < piece.byteLength; ) {
+        const from = offset + done + at;
+        const got = readSync(this.handle.fd, piece, at, piece.byteLength - at, from);
+        if (got === 0) endsEarly(this.path, from);
+        at += got;
+      }
       yield piece;
     }
   }

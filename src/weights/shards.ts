@@ -116,7 +116,7 @@ export function mergeShards(
     info: (name) => holder.get(name)?.info(name),
     read: async (name): Promise<Tensor> => need(name).read(name),
     stream: (name, chunkBytes, into) => need(name).stream(name, chunkBytes, into),
-    streamAhead: (name, buffers) => need(name).streamAhead(name, buffers),
+    pieces: (name, buffer) => need(name).pieces(name, buffer),
     close: async () => {
       await Promise.all(opened.map((file) => file.close()));
     },
