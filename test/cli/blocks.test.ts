@@ -51,7 +51,7 @@ describe('versus with weights in blocks', () => {
     expect(cases.map((c) => [c.status, c.reason])).toEqual([
       ['unsupported', expect.stringMatching(/^plugin has no int4 on /)],
     ]);
-  }, 60_000);
+  }, 120_000);
 
   it('exports them', async () => {
     const out = at('exported');
@@ -62,5 +62,5 @@ describe('versus with weights in blocks', () => {
     const refused = await versus(place.dir, ['export', 'edge-net-40', '--precision', 'int5', '--out', out]);
     expect(refused.code).toBe(2);
     expect(refused.stderr).toMatch(/int8|int4/);
-  }, 60_000);
+  }, 120_000);
 });

@@ -49,7 +49,7 @@ describe('versus gate', () => {
     await measured(15);
     expect((await versus(place.dir, ['baseline', 'save'])).code).toBe(0);
     expect(existsSync(path(BASELINE))).toBe(true);
-  }, 60_000);
+  }, 120_000);
   afterAll(() => place.remove());
 
   it('passes the same code measured again', async () => {
@@ -57,7 +57,7 @@ describe('versus gate', () => {
     const ran = await versus(place.dir, ['gate', '--strict', '--json'], sleeping(15));
     expect(ran.code, ran.stdout).toBe(0);
     expect(verdictOf(ran, 'latency')).toBe('ok');
-  }, 30_000);
+  }, 120_000);
 
   it('fails what is slower, twice, and says so where CI looks', async () => {
     slow = await measured(45);
@@ -83,13 +83,13 @@ describe('versus gate', () => {
         value: expect.any(Number),
       }),
     );
-  }, 30_000);
+  }, 120_000);
 
   it('does not fail a slowdown that is gone when it is measured again', async () => {
     const ran = await versus(place.dir, ['gate', '--run', slow, '--quiet', '--json'], sleeping(15));
     expect(ran.code, ran.stdout).toBe(0);
     expect(verdictOf(ran, 'latency')).toBe('ok');
-  }, 30_000);
+  }, 120_000);
 
   it('is inconclusive without the second measurement', async () => {
     const once = ['gate', '--run', slow, '--no-remeasure'];
@@ -108,7 +108,7 @@ describe('versus gate', () => {
     });
     expect(stopped).toBe(true);
     expect(ran.code).toBe(3);
-  }, 30_000);
+  }, 120_000);
 
   it.each([
     [

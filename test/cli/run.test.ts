@@ -101,7 +101,7 @@ describe('versus run, with a plugin of each kind', () => {
     expect(told).toMatchObject({ outcome: 'complete', exit_code: 3, reports: [], counts: { ok: 1 } });
     expect(ran.stderr).toContain('could not be written');
     expect(linesOf(told.records).at(-1)).toMatchObject({ type: 'end' });
-  }, 60_000);
+  }, 120_000);
 
   it('leaves a cut-off last line out, says so, and loses nothing else', async () => {
     const copy = join(place.dir, 'cut.jsonl');
@@ -133,7 +133,7 @@ describe('versus run, with a plugin of each kind', () => {
     expect(after.slice(0, kept.length)).toEqual(kept);
     expect(after).toHaveLength(lines.length);
     expect(result.counts).toEqual(json.counts);
-  }, 60_000);
+  }, 120_000);
 });
 
 describe('versus run, stopped', () => {
@@ -167,6 +167,6 @@ describe('versus run, stopped', () => {
       ).toBeGreaterThanOrEqual(2);
       expect(existsSync(join(place.dir, 'reports/latest/report.html'))).toBe(true);
     },
-    60_000,
+    120_000,
   );
 });
