@@ -20,7 +20,7 @@ function program(done: (code: number) => void): Command {
       'after',
       `
 Examples:
-  versus run                                   the default profile: every suite, about 10 minutes
+  versus run                                   the default profile: every suite, some minutes
   versus run classification --profile smoke    one suite, quickly
   versus run --model 'resnet-*' --backend onnxruntime-cpu --rounds 12
   versus report                                rebuild the newest run's report without measuring
