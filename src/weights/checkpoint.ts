@@ -104,7 +104,8 @@ async function* readAs(
     yield* file.stream(name, CHUNK_BYTES, into);
     return;
   }
-  const elements = into ? Math.floor(into.byteLength / bytesPerElement(param.dtype)) : CHUNK_BYTES;
+  // One element less than fits: `convert` wants that much room besides.
+  const elements = into ? Math.floor(into.byteLength / bytesPerElement(param.dtype)) - 1 : CHUNK_BYTES;
   const room = (elements - (elements % 8)) * bytesPerElement(dtype);
   const bytes = Math.min(CONVERTED_BYTES, room, Math.ceil(info.bytes / 8) * 8 || 8);
   if (bytes < 8) throw new RangeError('a buffer for weights needs room for eight elements');
