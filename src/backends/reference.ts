@@ -1,11 +1,12 @@
 import { type Backend, type OpenOptions, PRECISIONS, type Session } from '../core/backend.ts';
 import { VersusError } from '../core/errors.ts';
-import type { Graph, Param } from '../core/graph.ts';
-import type { Artifact, WeightSource } from '../core/model.ts';
-import { bytesPerElement, elementCount, fromBytes, type Tensor, type Tensors } from '../core/tensor.ts';
+import type { Graph } from '../core/graph.ts';
+import type { Artifact } from '../core/model.ts';
+import type { Tensors } from '../core/tensor.ts';
 import { checkSupported, interpret } from '../graph/interpret.ts';
 import { cpuDevice } from './cpu-device.ts';
 import { checkFeeds, checkFetch } from './feeds.ts';
+import { readParam } from './read-params.ts';
 
 /**
  * The graph interpreter in plain TypeScript: slow, and exact enough (float64 sums) to be the oracle of the other backends. It has no
@@ -65,20 +66,4 @@ async function readParams(artifact: Artifact, graph: Graph): Promise<Tensors> {
     await source.close();
   }
   return params;
-}
-
-async function readParam(source: WeightSource, param: Param): Promise<Tensor> {
-  const bytes = new Uint8Array(elementCount(param.shape) * bytesPerElement(param.dtype));
-  let filled = 0;
-  for await (const chunk of source.read(param)) {
-    if (filled + chunk.byteLength > bytes.byteLength) break;
-    bytes.set(chunk, filled);
-    filled += chunk.byteLength;
-  }
-  if (filled !== bytes.byteLength) {
-    throw new VersusError('input', `parameter '${param.name}' has ${filled} of ${bytes.byteLength} bytes`, {
-      where: source.label,
-    });
-  }
-  return { dtype: param.dtype, shape: param.shape, data: fromBytes(param.dtype, bytes) };
 }

@@ -3,6 +3,7 @@ import type { Graph, Node } from '../core/graph.ts';
 import type { Tensor, Tensors } from '../core/tensor.ts';
 import { kernelOf } from './kernels/index.ts';
 import type { Call } from './kernels/kernel.ts';
+import { neededNodes } from './needed.ts';
 
 /**
  * Operators of a graph that the interpreter lacks, with the first node of each.
@@ -116,19 +117,6 @@ function compute(graph: Graph, call: Call): Tensor[] {
       cause: error,
     });
   }
-}
-
-/** The nodes that the wanted values depend on, in their order. */
-function neededNodes(graph: Graph, wanted: readonly string[]): Node[] {
-  const needed = new Set(wanted);
-  const nodes: Node[] = [];
-  for (let i = graph.nodes.length - 1; i >= 0; i--) {
-    const node = graph.nodes[i]!;
-    if (!node.outputs.some((name) => needed.has(name))) continue;
-    nodes.push(node);
-    for (const name of node.inputs) needed.add(name);
-  }
-  return nodes.reverse();
 }
 
 /** How often each value is read, so that its memory can go after the last time; wanted values stay. */

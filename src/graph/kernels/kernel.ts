@@ -17,6 +17,9 @@ export interface Call {
   readonly inputs: readonly (Tensor | undefined)[];
 }
 
+/** What the readers of attributes look at: the node. */
+export type Site = Pick<Call, 'node'>;
+
 /** Computes an operator's outputs in their order. Sums are kept in float64 and rounded once, when an output is stored. */
 export type Kernel = (c: Call) => Tensor[];
 export type KernelTable = Readonly<Record<string, Kernel>>;
@@ -25,7 +28,7 @@ export type KernelTable = Readonly<Record<string, Kernel>>;
 const MAX_ELEMENTS = 2 ** 28;
 
 /** @throws VersusError `input` that names operator and node */
-export function fail(c: Call, message: string): never {
+export function fail(c: Site, message: string): never {
   throw new VersusError('input', `${c.node.op}: ${message}`, {
     where: `node ${c.node.name || c.node.outputs[0]}`,
   });
@@ -47,7 +50,7 @@ export function input(c: Call, index: number): Tensor {
   return c.inputs[index] ?? fail(c, `input ${index} is missing`);
 }
 
-export function numberAttr(c: Call, name: string, fallback: number): number {
+export function numberAttr(c: Site, name: string, fallback: number): number {
   const value = c.node.attrs[name];
   return value === undefined
     ? fallback
@@ -56,18 +59,18 @@ export function numberAttr(c: Call, name: string, fallback: number): number {
       : Number(value);
 }
 
-export function textAttr(c: Call, name: string, fallback: string): string {
+export function textAttr(c: Site, name: string, fallback: string): string {
   const value = c.node.attrs[name];
   return typeof value === 'string' ? value : fallback;
 }
 
-export function intsAttr(c: Call, name: string): readonly number[] | undefined {
+export function intsAttr(c: Site, name: string): readonly number[] | undefined {
   const value = c.node.attrs[name];
   if (value === undefined) return undefined;
   return Array.isArray(value) ? value.map(Number) : fail(c, `${name} is not a list of numbers`);
 }
 
-export function tensorAttr(c: Call, name: string): TensorAttribute | undefined {
+export function tensorAttr(c: Site, name: string): TensorAttribute | undefined {
   const value = c.node.attrs[name];
   const tensor = value as TensorAttribute | undefined;
   return typeof value === 'object' && tensor?.kind === 'tensor' ? tensor : undefined;
@@ -80,7 +83,7 @@ export function intsInput(c: Call, index: number): number[] | undefined {
 }
 
 /** An axis counted from the front; `rank` itself is allowed where a position between axes is meant. */
-export function axisOf(c: Call, axis: number, rank: number, between = false): number {
+export function axisOf(c: Site, axis: number, rank: number, between = false): number {
   const at = axis < 0 ? axis + rank : axis;
   if (!Number.isInteger(at) || at < 0 || at > rank || (at === rank && !between)) {
     fail(c, `axis ${axis} does not exist in rank ${rank}`);

@@ -1,0 +1,102 @@
+import { createRequire } from 'node:module';
+import { dirname, join, sep } from 'node:path';
+import type * as Tf from '@tensorflow/tfjs';
+import type { Device } from '../../core/backend.ts';
+import { reasonOf, VersusError } from '../../core/errors.ts';
+import { cpuDevice } from '../cpu-device.ts';
+import { adapterDevice, openGpu } from './gpu.ts';
+import { loadNative } from './native.ts';
+
+/** What executes tfjs's kernels. */
+export const ENGINES = ['wasm', 'webgpu', 'tensorflow', 'cpu'] as const;
+export type EngineName = (typeof ENGINES)[number];
+
+/** An engine of tfjs that is ready: its kernels run between `use` and the next engine's `use`. */
+export interface Engine {
+  readonly name: EngineName;
+  readonly tf: typeof Tf;
+  readonly version: string;
+  readonly device: Device;
+}
+
+const loaded = new Map<EngineName, Promise<Engine>>();
+
+/**
+ * Loads tfjs and one engine, once per process.
+ * @throws VersusError `infrastructure` when the engine cannot run here, with the way to get it where there is one
+ */
+export function loadEngine(name: EngineName): Promise<Engine> {
+  let engine = loaded.get(name);
+  if (!engine) {
+    engine = LOADERS[name]().catch((error: unknown) => {
+      loaded.delete(name);
+      if (error instanceof VersusError) throw error;
+      throw new VersusError('infrastructure', `tfjs-${name} cannot start: ${reasonOf(error)}`, {
+        cause: error,
+      });
+    });
+    loaded.set(name, engine);
+  }
+  return engine;
+}
+
+let turn: Promise<unknown> = Promise.resolve();
+
+/**
+ * Runs `body` with `engine` as tfjs's current one. tfjs has one current engine per process, so bodies wait for each other.
+ */
+export function using<T>(engine: Engine, body: () => Promise<T>): Promise<T> {
+  const run = turn.then(async () => {
+    const { tf } = engine;
+    const backend = backendOf(engine.name);
+    if (tf.getBackend() !== backend && !(await tf.setBackend(backend))) {
+      throw new VersusError('infrastructure', `tfjs refuses the engine ${engine.name}`);
+    }
+    return body();
+  });
+  turn = run.catch(() => {});
+  return run;
+}
+
+const backendOf = (name: EngineName): string => name;
+
+const LOADERS: Readonly<Record<EngineName, () => Promise<Engine>>> = {
+  cpu: async () => {
+    const tf = await loadTf();
+    return started('cpu', tf, cpuDevice());
+  },
+  wasm: async () => {
+    const tf = await loadTf();
+    const { setWasmPaths } = await import('@tensorflow/tfjs-backend-wasm');
+    const main = createRequire(import.meta.url).resolve('@tensorflow/tfjs-backend-wasm');
+    setWasmPaths(join(dirname(main), '..', 'wasm-out') + sep);
+    return started('wasm', tf, cpuDevice());
+  },
+  webgpu: async () => {
+    // The backend asks for navigator.gpu when it is imported.
+    const gpu = await openGpu();
+    const tf = await loadTf();
+    await import('@tensorflow/tfjs-backend-webgpu');
+    return started('webgpu', tf, adapterDevice(gpu));
+  },
+  tensorflow: async () => {
+    const { tf, device } = await loadNative();
+    return started('tensorflow', tf, device);
+  },
+};
+
+async function started(name: EngineName, tf: typeof Tf, device: Device): Promise<Engine> {
+  if (!(await tf.setBackend(backendOf(name)))) {
+    throw new VersusError('infrastructure', `tfjs has no engine ${name} on this machine`);
+  }
+  await tf.ready();
+  return { name, tf, version: tf.version.tfjs, device };
+}
+
+async function loadTf(): Promise<typeof Tf> {
+  const module = (await import('@tensorflow/tfjs')) as unknown as { default?: typeof Tf } & typeof Tf;
+  const tf = module.default ?? module;
+  // Without this it greets on the console.
+  tf.enableProdMode();
+  return tf;
+}

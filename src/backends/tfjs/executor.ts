@@ -1,0 +1,209 @@
+import type { Placement } from '../../core/backend.ts';
+import { reasonOf, VersusError } from '../../core/errors.ts';
+import type { Graph, Node } from '../../core/graph.ts';
+import type { Tensors } from '../../core/tensor.ts';
+import { neededNodes } from '../../graph/needed.ts';
+import { constants, type Numbers } from './constants.ts';
+import { download } from './download.ts';
+import type { Engine } from './engine.ts';
+import { Fixed } from './fixed.ts';
+import { computedOnHost, onHost } from './host.ts';
+import { kernelOf } from './kernels/index.ts';
+import type { Call, Kernel, Made, Run } from './kernels/kernel.ts';
+import { dispose, type Value } from './value.ts';
+
+/** A node with all that is known of it before it runs. */
+interface Step {
+  readonly node: Node;
+  readonly kernel: Kernel | undefined;
+  /** Values that nobody reads after this node. */
+  readonly last: readonly string[];
+}
+
+/**
+ * Runs a graph on an engine, node by node in the graph's order. What follows from constants and the inputs' shapes alone is
+ * computed once per set of shapes; every other tensor is freed after its last use.
+ */
+export class Executor {
+  private readonly graph: Graph;
+  private readonly engine: Engine;
+  private readonly opset: number;
+  private readonly constants: ReadonlyMap<string, Value>;
+  private readonly fixed = new Fixed();
+  private readonly plans = new Map<string, readonly Step[]>();
+  /** Nodes of the last run by where they were computed. */
+  private ran = { engine: 0, host: 0 };
+
+  private constructor(graph: Graph, values: ReadonlyMap<string, Value>, engine: Engine) {
+    this.graph = graph;
+    this.engine = engine;
+    this.opset = graph.opset[''] ?? graph.opset['ai.onnx'] ?? 17;
+    this.constants = values;
+  }
+
+  /** Puts a graph's parameters on the engine, one after the other. */
+  static async load(graph: Graph, numbers: Numbers, engine: Engine): Promise<Executor> {
+    return new Executor(graph, await constants(graph, numbers, engine), engine);
+  }
+
+  /** @throws VersusError `input` or `unsupported`, naming the node */
+  async run(feeds: Tensors, fetch: readonly string[]): Promise<Tensors> {
+    const fixed = this.fixed.of(feeds);
+    const values = new Map<string, Value>(this.constants);
+    for (const [name, host] of Object.entries(feeds)) {
+      values.set(name, { dtype: host.dtype, shape: host.shape, fixed: false, host });
+    }
+    this.ran = { engine: 0, host: 0 };
+    try {
+      for (const step of this.stepsFor(fetch)) {
+        await this.step(step, values, fixed);
+        for (const name of step.last) free(values, name);
+      }
+      const results: Tensors = {};
+      for (const name of fetch) results[name] = await this.result(values.get(name), name);
+      return results;
+    } finally {
+      for (const name of values.keys()) free(values, name);
+      this.fixed.trim();
+    }
+  }
+
+  /** Where the nodes of the last run were computed; shape arithmetic and whole numbers are on the host on purpose. */
+  placement(): Placement {
+    const { name } = this.engine;
+    return {
+      nodes: { [`tfjs-${name}`]: this.ran.engine, host: this.ran.host },
+      share: 1,
+      method: 'single',
+      strays: [],
+    };
+  }
+
+  close(): void {
+    for (const value of this.constants.values()) dispose(value);
+    this.fixed.clear();
+  }
+
+  private async step(
+    { node, kernel }: Step,
+    values: Map<string, Value>,
+    fixed: Map<string, Value>,
+  ): Promise<void> {
+    if (node.outputs.every((name) => name === '' || fixed.has(name))) {
+      for (const name of node.outputs) if (name !== '') values.set(name, fixed.get(name)!);
+      return;
+    }
+    const inputs = node.inputs.map((name) => (name === '' ? undefined : found(values, name, node)));
+    const isFixed = shapesOnly(node) || inputs.every((value) => !value || value.fixed);
+    const made = await this.compute(node, kernel, inputs).catch((error: unknown) => {
+      throw explained(error, node);
+    });
+    node.outputs.forEach((name, i) => {
+      if (name === '') return;
+      if (!made[i]) {
+        throw new VersusError('unsupported', `tfjs-${this.engine.name} lacks output ${i} of ${node.op}`, {
+          where: `node ${node.name || name}`,
+          next: 'run it on onnxruntime-cpu',
+        });
+      }
+      const value: Value = { ...made[i], fixed: isFixed };
+      values.set(name, value);
+      if (isFixed) fixed.set(name, value);
+    });
+  }
+
+  private async compute(
+    node: Node,
+    kernel: Kernel | undefined,
+    inputs: readonly (Value | undefined)[],
+  ): Promise<readonly Made[]> {
+    const { engine, opset } = this;
+    if (onHost(node, inputs)) {
+      this.ran.host++;
+      return computedOnHost(node, opset, inputs);
+    }
+    if (!kernel) {
+      throw new VersusError(
+        'unsupported',
+        `${node.op} on ${inputs[0]?.dtype} is not supported by tfjs-${engine.name}`,
+      );
+    }
+    for (const at of kernel.reads ?? []) {
+      const value = inputs[at];
+      if (value && !value.host) value.host = await download(engine, value);
+    }
+    this.ran.engine++;
+    return kept({ node, opset, inputs, engine, tf: engine.tf }, kernel.run);
+  }
+
+  private async result(value: Value | undefined, name: string) {
+    if (value) return download(this.engine, value);
+    throw new VersusError('input', `the graph has no value '${name}'`, { where: `graph ${this.graph.name}` });
+  }
+
+  private stepsFor(fetch: readonly string[]): readonly Step[] {
+    const key = fetch.join('\n');
+    let steps = this.plans.get(key);
+    if (!steps) {
+      steps = planned(this.graph, fetch);
+      this.plans.set(key, steps);
+    }
+    return steps;
+  }
+}
+
+/** Operators whose result follows from the shape of their input, whatever its numbers are. */
+const shapesOnly = (node: Node): boolean => node.op === 'Shape' || node.op === 'Size';
+
+function found(values: ReadonlyMap<string, Value>, name: string, node: Node): Value {
+  const value = values.get(name);
+  if (value) return value;
+  throw new VersusError('input', `value '${name}' is missing`, { where: `node ${node.name || node.op}` });
+}
+
+/** Runs a kernel and frees all that it made besides its results. */
+function kept(call: Call, run: Run): readonly Made[] {
+  let made: readonly Made[] = [];
+  call.tf.tidy(() => {
+    made = run(call);
+    return made.flatMap(({ device }) => device ?? []);
+  });
+  return made;
+}
+
+/** What is fixed is kept with the shapes that it follows from, and a parameter until the session is closed. */
+function free(values: Map<string, Value>, name: string): void {
+  const value = values.get(name);
+  if (!value) return;
+  values.delete(name);
+  if (!value.fixed) dispose(value);
+}
+
+function planned(graph: Graph, fetch: readonly string[]): Step[] {
+  const seen = new Set(fetch);
+  const steps: Step[] = [];
+  for (const node of neededNodes(graph, fetch).reverse()) {
+    const names = [...new Set([...node.inputs, ...node.outputs])];
+    const last = names.filter((name) => name !== '' && !seen.has(name));
+    for (const name of last) seen.add(name);
+    steps.push({ node, kernel: kernelOf(node), last });
+  }
+  return steps.reverse();
+}
+
+function explained(error: unknown, node: Node): VersusError {
+  const where = `node ${node.name || node.outputs[0]}`;
+  if (error instanceof VersusError) {
+    return error.where
+      ? error
+      : new VersusError(error.kind, error.message, {
+          where,
+          ...(error.next ? { next: error.next } : {}),
+          cause: error,
+        });
+  }
+  return new VersusError('input', `${node.op} cannot be computed: ${reasonOf(error)}`, {
+    where,
+    cause: error,
+  });
+}

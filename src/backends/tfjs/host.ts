@@ -1,0 +1,38 @@
+import type { Node } from '../../core/graph.ts';
+import { allocate, elementCount, type Tensor } from '../../core/tensor.ts';
+import { kernelOf } from '../../graph/kernels/index.ts';
+import type { Made } from './kernels/kernel.ts';
+import { isFloat, type Value } from './value.ts';
+
+/** Fixed floating-point tensors up to this many elements are computed on the host: tables of positions, not weights. */
+const MOST = 1 << 16;
+
+/**
+ * Whether a node is computed on the host, exactly, by the reference interpreter's kernel: shape arithmetic, whole numbers that
+ * are there (int64 has no other place), and small tables that follow from shapes. Floating-point data never is.
+ */
+export function onHost(node: Node, inputs: readonly (Value | undefined)[]): boolean {
+  if (!kernelOf(node)) return false;
+  if (node.op === 'Shape' || node.op === 'Size') return true;
+  let elements = 0;
+  for (const value of inputs) {
+    if (!value) continue;
+    if (!value.host) return false;
+    if (!isFloat(value.dtype)) continue;
+    elements += elementCount(value.shape);
+    if (!value.fixed || elements > MOST) return false;
+  }
+  return true;
+}
+
+export function computedOnHost(node: Node, opset: number, inputs: readonly (Value | undefined)[]): Made[] {
+  const tensors = inputs.map((value) => value && (value.host ?? outline(value)));
+  return kernelOf(node)!({ node, opset, inputs: tensors }).map((host) => ({
+    dtype: host.dtype,
+    shape: host.shape,
+    host,
+  }));
+}
+
+/** The type and shape of a value without its numbers: all that Shape and Size look at. */
+const outline = ({ dtype, shape }: Value): Tensor => ({ dtype, shape, data: allocate(dtype, 0) });

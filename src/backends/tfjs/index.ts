@@ -1,0 +1,19 @@
+import type { Backend } from '../../core/backend.ts';
+import type { EngineName } from './engine.ts';
+import { probe } from './probe.ts';
+import { openSession } from './session.ts';
+
+export type { EngineName } from './engine.ts';
+
+/**
+ * TensorFlow.js on one engine, named `tfjs-<engine>`: `wasm` (SIMD, one thread), `webgpu` (Dawn), `tensorflow` (the C library, if
+ * tfjs-node or tfjs-node-gpu is installed) or `cpu` (plain JavaScript, for correctness). Nothing loads before `probe` or `open`.
+ */
+export function tfjs(engine: EngineName): Backend {
+  return {
+    name: `tfjs-${engine}`,
+    ...(engine === 'cpu' ? { oracle: true } : {}),
+    probe: () => probe(engine),
+    open: (artifact, options) => openSession(engine, artifact, options),
+  };
+}
