@@ -2,7 +2,6 @@ import {
   type Call,
   fail,
   input,
-  intsAttr,
   type Kernel,
   type KernelTable,
   numberAttr,
@@ -10,9 +9,8 @@ import {
   scratch,
   span,
   store,
-  textAttr,
 } from './kernel.ts';
-import { slide, type Window, windowOf } from './window.ts';
+import { slide, transposedWindow, windowOf } from './window.ts';
 
 /** The bias of one value per output channel, zeros when it is left out. */
 function bias(c: Call, channels: number): Float64Array {
@@ -58,34 +56,6 @@ const conv: Kernel = (c) => {
   });
   return [store(x.dtype, shape, out)];
 };
-
-/** Where a transposed convolution's window lies: it is the window of the convolution from the output back to the input. */
-function transposedWindow(c: Call, size: readonly number[], kernel: readonly number[]): Window {
-  const rank = size.length;
-  const strides = intsAttr(c, 'strides') ?? size.map(() => 1);
-  const dilations = intsAttr(c, 'dilations') ?? size.map(() => 1);
-  const extra = intsAttr(c, 'output_padding') ?? size.map(() => 0);
-  const pads = intsAttr(c, 'pads') ?? new Array<number>(2 * rank).fill(0);
-  const wanted = intsAttr(c, 'output_shape')?.slice(-rank);
-  const auto = textAttr(c, 'auto_pad', 'NOTSET');
-  const begin: number[] = [];
-  const end: number[] = [];
-  const output = size.map((d, i) => {
-    const full = strides[i]! * (d - 1) + extra[i]! + (kernel[i]! - 1) * dilations[i]! + 1;
-    const target = wanted?.[i] ?? (auto.startsWith('SAME') ? d * strides[i]! : undefined);
-    if (target === undefined) {
-      begin.push(auto === 'VALID' ? 0 : pads[i]!);
-      end.push(auto === 'VALID' ? 0 : pads[rank + i]!);
-      return full - begin[i]! - end[i]!;
-    }
-    const total = Math.max(0, full - target);
-    begin.push(auto === 'SAME_UPPER' ? Math.floor(total / 2) : Math.ceil(total / 2));
-    end.push(total - begin[i]!);
-    return target;
-  });
-  if (output.some((d) => d < 1)) fail(c, `the result would have shape [${output.join(', ')}]`);
-  return { kernel, strides, dilations, begin, end, output };
-}
 
 /** The adjoint of Conv: every input element is spread over the window that it came from. Weight [channels, filters/group, …]. */
 const convTranspose: Kernel = (c) => {

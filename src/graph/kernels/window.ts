@@ -1,4 +1,4 @@
-import { type Call, fail, intsAttr, numberAttr, textAttr } from './kernel.ts';
+import { fail, intsAttr, numberAttr, type Site, textAttr } from './kernel.ts';
 
 /** A sliding window over the spatial dimensions, as Conv and the pools describe it. */
 export interface Window {
@@ -13,7 +13,7 @@ export interface Window {
 }
 
 /** Reads strides, dilations, pads, auto_pad and ceil_mode and computes the output's size (ONNX, Conv and MaxPool). */
-export function windowOf(c: Call, size: readonly number[], kernel: readonly number[]): Window {
+export function windowOf(c: Site, size: readonly number[], kernel: readonly number[]): Window {
   const rank = size.length;
   const list = (name: string, fallback: number, length = rank): readonly number[] => {
     const values = intsAttr(c, name) ?? new Array<number>(length).fill(fallback);
@@ -45,6 +45,34 @@ export function windowOf(c: Call, size: readonly number[], kernel: readonly numb
     // A window that would start in the padding at the end is dropped (ONNX since opset 19; PyTorch and onnxruntime always).
     return ceil && (steps - 1) * strides[i]! >= d + begin[i]! ? steps - 1 : steps;
   });
+  return { kernel, strides, dilations, begin, end, output };
+}
+
+/** Where a transposed convolution's window lies: it is the window of the convolution from the output back to the input. */
+export function transposedWindow(c: Site, size: readonly number[], kernel: readonly number[]): Window {
+  const rank = size.length;
+  const strides = intsAttr(c, 'strides') ?? size.map(() => 1);
+  const dilations = intsAttr(c, 'dilations') ?? size.map(() => 1);
+  const extra = intsAttr(c, 'output_padding') ?? size.map(() => 0);
+  const pads = intsAttr(c, 'pads') ?? new Array<number>(2 * rank).fill(0);
+  const wanted = intsAttr(c, 'output_shape')?.slice(-rank);
+  const auto = textAttr(c, 'auto_pad', 'NOTSET');
+  const begin: number[] = [];
+  const end: number[] = [];
+  const output = size.map((d, i) => {
+    const full = strides[i]! * (d - 1) + extra[i]! + (kernel[i]! - 1) * dilations[i]! + 1;
+    const target = wanted?.[i] ?? (auto.startsWith('SAME') ? d * strides[i]! : undefined);
+    if (target === undefined) {
+      begin.push(auto === 'VALID' ? 0 : pads[i]!);
+      end.push(auto === 'VALID' ? 0 : pads[rank + i]!);
+      return full - begin[i]! - end[i]!;
+    }
+    const total = Math.max(0, full - target);
+    begin.push(auto === 'SAME_UPPER' ? Math.floor(total / 2) : Math.ceil(total / 2));
+    end.push(total - begin[i]!);
+    return target;
+  });
+  if (output.some((d) => d < 1)) fail(c, `the result would have shape [${output.join(', ')}]`);
   return { kernel, strides, dilations, begin, end, output };
 }
 

@@ -1,0 +1,76 @@
+import type * as Tf from '@tensorflow/tfjs';
+import { numberAttr } from '../../../graph/kernels/kernel.ts';
+import { windowOf } from '../../../graph/kernels/window.ts';
+import type { Value } from '../value.ts';
+import { type Activation, convolve } from './convolve.ts';
+import { type Grouping, groupingOf, parts, withZeros } from './groups.ts';
+import {
+  type Call,
+  device,
+  fail,
+  input,
+  type KernelTable,
+  kernel,
+  laid,
+  type Made,
+  plain,
+} from './kernel.ts';
+import { fromSpatial, planar, spatial } from './spatial.ts';
+
+const LINEAR: Activation = { name: 'linear' };
+
+/** Conv and what follows it in the same call of tfjs. */
+export function convolution(c: Call, activation = LINEAR): readonly Made[] {
+  const [x, w] = [input(c, 0), input(c, 1)];
+  if (x.shape.length < 3 || w.shape.length !== x.shape.length) fail(c, 'ranks of input and weight differ');
+  const groups = numberAttr(c, 'group', 1);
+  const channels = x.shape[1]!;
+  const [filters, depth] = w.shape as [number, number];
+  if (depth * groups !== channels || filters % groups !== 0) {
+    fail(c, `${channels} channels and ${filters} filters of depth ${depth} don't fit ${groups} groups`);
+  }
+  const window = planar(windowOf(c, x.shape.slice(2), w.shape.slice(2)));
+  const grouping = groupingOf(channels, filters, groups, window.kernel.length);
+  const out = convolve(c, {
+    x: spatial(c, x),
+    window,
+    grouping,
+    filters: weights(c, w, grouping),
+    bias: biasOf(c, filters, grouping.count),
+    activation,
+  });
+  return [fromSpatial(c, out, x)];
+}
+
+/** [filters, depth, …kernel] as [height, width, depth, filters], a signal's kernel as one of one row. */
+function weights(c: Call, w: Value, grouping: Grouping): Tf.Tensor[] {
+  const order = [...w.shape.map((_, i) => i).slice(2), 1, 0];
+  const { count, merged } = grouping;
+  // A form in another order goes the common way, so that the value can be had back from it.
+  const made =
+    count * merged === 1
+      ? [laid(c, w, order)]
+      : parts(c, w, `filters by ${merged}`, count, () =>
+          withZeros(c, c.tf.transpose(plain(c, w), order), grouping),
+        );
+  return w.shape.length === 3 ? made.map((t) => c.tf.expandDims(t, 0)) : made;
+}
+
+/** The bias of one number per filter, in as many parts as the filters. */
+export function biasOf(c: Call, filters: number, count: number): Tf.Tensor[] | undefined {
+  const bias = c.inputs[2];
+  if (!bias) return undefined;
+  const length = bias.shape.reduce((n, d) => n * d, 1);
+  if (length !== filters) fail(c, `bias has ${length} values for ${filters} channels`);
+  return parts(c, bias, 'bias', count, () => vector(c, device(c, bias)));
+}
+
+/** A tensor of one axis. tfjs-wasm asks the data, not the tensor, which shape it was made with: so it is made anew. */
+export function vector({ tf, engine }: Call, tensor: Tf.Tensor): Tf.Tensor {
+  const flat = tf.reshape(tensor, [-1]);
+  return engine.name === 'wasm' ? tf.add(flat, 0) : flat;
+}
+
+export const convolutions: KernelTable = {
+  Conv: kernel((c) => convolution(c)),
+};

@@ -1,0 +1,106 @@
+import type * as Tf from '@tensorflow/tfjs';
+import type { Window } from '../../../graph/kernels/window.ts';
+import { type Grouping, joined, separated } from './groups.ts';
+import type { Call } from './kernel.ts';
+import { padded, padding, strided } from './spatial.ts';
+
+/** What a convolution ends with, by tfjs's names. */
+export interface Activation {
+  readonly name: 'linear' | 'relu' | 'relu6' | 'leakyrelu' | 'elu' | 'sigmoid';
+  readonly alpha?: number;
+}
+
+/** A convolution of tensors whose channels lie last. */
+export interface Convolution {
+  /** [batch, height, width, channels], or with a depth before the height. */
+  readonly x: Tf.Tensor;
+  /** Over two or three axes. */
+  readonly window: Window;
+  readonly grouping: Grouping;
+  /** [height, width, channels / groups, filters], or that of each group where they are computed one by one. */
+  readonly filters: readonly Tf.Tensor[];
+  /** [filters], in as many parts as there are filters. */
+  readonly bias: readonly Tf.Tensor[] | undefined;
+  readonly activation: Activation;
+}
+
+/** The result [batch, …output, filters] on the engine. */
+export function convolve(c: Call, conv: Convolution): Tf.Tensor {
+  const { window } = conv;
+  const isBoth = window.strides.some((s) => s > 1) && window.dilations.some((d) => d > 1);
+  if (!isBoth) return grouped(c, conv);
+  // tfjs strides or dilates: here it computes every place, and the strides pick theirs.
+  const first = window.strides.map(() => 0);
+  const every = grouped(c, { ...conv, window: { ...window, strides: window.strides.map(() => 1) } });
+  return strided(c, every, first, window.strides, window.output);
+}
+
+function grouped(c: Call, conv: Convolution): Tf.Tensor {
+  const { x, filters, bias, grouping } = conv;
+  if (grouping.count === 1) return one(c, x, conv, filters[0]!, bias?.[0]);
+  const groups = separated(c, x, grouping.count);
+  return joined(
+    c,
+    groups.map((part, i) => one(c, part, conv, filters[i]!, bias?.[i])),
+  );
+}
+
+type Pair = [number, number];
+type Triple = [number, number, number];
+
+/** One call of tfjs. */
+function one(
+  c: Call,
+  image: Tf.Tensor,
+  { window, grouping, activation }: Convolution,
+  filter: Tf.Tensor,
+  bias: Tf.Tensor | undefined,
+): Tf.Tensor {
+  const { tf } = c;
+  const { strides, dilations, begin, end } = window;
+  if (image.rank === 5) {
+    const x = padded(c, image, begin, end) as Tf.Tensor5D;
+    const out = tf.conv3d(x, filter as Tf.Tensor5D, strides as Triple, 'valid', 'NDHWC', dilations as Triple);
+    return activated(c, bias ? tf.add(out, bias) : out, activation);
+  }
+  const isCut = [...begin, ...end].some((n) => n < 0);
+  const x = (isCut ? padded(c, image, begin, end) : image) as Tf.Tensor4D;
+  const pad = isCut ? 'valid' : padding(begin, end);
+  const [n, h, w, channels] = x.shape;
+  const fused = {
+    activation: activation.name,
+    ...(bias ? { bias } : {}),
+    ...(activation.alpha === undefined ? {} : { leakyreluAlpha: activation.alpha }),
+  };
+  // tfjs takes numbers for each end, though its types for fused calls don't say so.
+  const sliding = {
+    ...fused,
+    x,
+    strides: strides as Pair,
+    dilations: dilations as Pair,
+    pad: pad as 'valid',
+  };
+  const [kh, kw, depth, count] = filter.shape as [number, number, number, number];
+  if (grouping.isDepthwise) {
+    const shape: [number, number, number, number] = [kh, kw, channels, count / channels];
+    return tf.fused.depthwiseConv2d({ ...sliding, filter: tf.reshape(filter, shape) });
+  }
+  const isPoint = kh === 1 && kw === 1 && pad === 'valid' && strides.every((s) => s === 1);
+  // As a product the wasm engine keeps the weights twice, as a convolution three times; it is as fast.
+  if (!isPoint || c.engine.name !== 'wasm')
+    return tf.fused.conv2d({ ...sliding, filter: filter as Tf.Tensor4D });
+  const product = tf.fused.matMul({
+    ...fused,
+    a: tf.reshape(x, [1, n * h * w, channels]),
+    b: tf.reshape(filter, [1, depth, count]),
+  });
+  return tf.reshape(product, [n, h, w, count]);
+}
+
+function activated({ tf }: Call, x: Tf.Tensor, { name, alpha }: Activation): Tf.Tensor {
+  if (name === 'relu') return tf.relu(x);
+  if (name === 'relu6') return tf.relu6(x);
+  if (name === 'elu') return tf.elu(x);
+  if (name === 'sigmoid') return tf.sigmoid(x);
+  return name === 'leakyrelu' ? tf.leakyRelu(x, alpha ?? 0.01) : x;
+}

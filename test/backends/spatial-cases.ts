@@ -1,0 +1,158 @@
+import fc from 'fast-check';
+import { filled, type OperatorCase, operatorCase, seed } from '../graph/operator-cases.ts';
+
+type Arb = fc.Arbitrary<OperatorCase>;
+const int = (min: number, max: number) => fc.integer({ min, max });
+const list = (length: number, min: number, max: number) =>
+  fc.array(int(min, max), { minLength: length, maxLength: length });
+/** Mostly the first, now and then the second. */
+const mostly = <T>(usual: fc.Arbitrary<T>, odd: fc.Arbitrary<T>) =>
+  fc.oneof({ weight: 4, arbitrary: usual }, { weight: 1, arbitrary: odd });
+
+/** A window over `rank` axes, each with its own numbers; padding may be beyond the kernel, or below zero. */
+const window = (rank: number, isDilated = true) =>
+  fc.record({
+    kernel: list(rank, 1, 3),
+    strides: list(rank, 1, 3),
+    dilations: isDilated
+      ? mostly(fc.constant(new Array<number>(rank).fill(1)), list(rank, 1, 2))
+      : fc.constant(null),
+    pads: fc.oneof(
+      { weight: 3, arbitrary: fc.constant(null) },
+      { weight: 6, arbitrary: list(2 * rank, 0, 2) },
+      { weight: 1, arbitrary: list(2 * rank, -1, 4) },
+    ),
+    auto: mostly(fc.constant('NOTSET'), fc.constantFrom('SAME_UPPER', 'SAME_LOWER', 'VALID')),
+  });
+
+const attrsOf = (w: {
+  strides: number[];
+  dilations: number[] | null;
+  pads: number[] | null;
+  auto: string;
+}) => ({
+  strides: w.strides,
+  ...(w.dilations && { dilations: w.dilations }),
+  ...(w.auto !== 'NOTSET' ? { auto_pad: w.auto } : w.pads && { pads: w.pads }),
+});
+
+const rankOf = mostly(fc.constant(2), fc.constantFrom(1, 3));
+const extents = (rank: number) => list(rank, 3, 8);
+
+/** Groups × channels and filters of each: one group, some, or as many as channels. */
+const grouping = fc.oneof(
+  fc.record({ group: fc.constant(1), depth: int(1, 5), per: int(1, 9) }),
+  fc.record({ group: int(2, 6), depth: int(1, 3), per: int(1, 3) }),
+  fc.record({ group: int(2, 9), depth: fc.constant(1), per: int(1, 2) }),
+);
+
+const conv: Arb = rankOf.chain((rank) =>
+  fc
+    .record({ seed, batch: int(1, 2), size: extents(rank), w: window(rank), g: grouping, bias: fc.boolean() })
+    .map(({ seed, batch, size, w, g, bias }) =>
+      operatorCase('Conv', {
+        inputs: [
+          filled([batch, g.group * g.depth, ...size], seed),
+          filled([g.group * g.per, g.depth, ...w.kernel], seed + 1),
+          bias ? filled([g.group * g.per], seed + 2) : null,
+        ],
+        attrs: { group: g.group, ...attrsOf(w) },
+        tolerance: 1e-4,
+      }),
+    ),
+);
+
+const convTranspose: Arb = int(1, 2).chain((rank) =>
+  fc
+    .record({
+      seed,
+      batch: int(1, 2),
+      size: list(rank, 1, 5),
+      w: window(rank),
+      g: grouping,
+      bias: fc.boolean(),
+      extra: fc.option(list(rank, 0, 2)),
+      shape: fc.option(list(rank, 4, 12), { freq: 4 }),
+    })
+    .map(({ seed, batch, size, w, g, bias, extra, shape }) =>
+      operatorCase('ConvTranspose', {
+        inputs: [
+          filled([batch, g.group * g.depth, ...size], seed),
+          filled([g.group * g.depth, g.per, ...w.kernel], seed + 1),
+          bias ? filled([g.group * g.per], seed + 2) : null,
+        ],
+        attrs: {
+          group: g.group,
+          ...attrsOf(w),
+          ...(extra && { output_padding: extra }),
+          ...(shape && { output_shape: shape }),
+        },
+        tolerance: 1e-4,
+      }),
+    ),
+);
+
+const pool = (op: string, isDilated: boolean): Arb =>
+  rankOf.chain((rank) =>
+    fc
+      .record({
+        seed,
+        batch: int(1, 2),
+        size: extents(rank),
+        channels: int(1, 5),
+        w: window(rank, isDilated),
+        ceil: fc.boolean(),
+        include: fc.boolean(),
+      })
+      .map(({ seed, batch, size, channels, w, ceil, include }) =>
+        operatorCase(op, {
+          inputs: [filled([batch, channels, ...size], seed)],
+          attrs: {
+            kernel_shape: w.kernel,
+            ...attrsOf(w),
+            ...(ceil && { ceil_mode: 1 }),
+            ...(op === 'AveragePool' && include && { count_include_pad: 1 }),
+          },
+          opset: 19,
+        }),
+      ),
+  );
+
+const globalPool = (op: string): Arb =>
+  rankOf.chain((rank) =>
+    fc
+      .record({ seed, batch: int(1, 2), channels: int(1, 5), size: extents(rank) })
+      .map(({ seed, batch, channels, size }) =>
+        operatorCase(op, { inputs: [filled([batch, channels, ...size], seed)] }),
+      ),
+  );
+
+const depth = (op: string): Arb =>
+  fc
+    .record({
+      seed,
+      batch: int(1, 2),
+      b: int(1, 3),
+      h: int(1, 3),
+      w: int(1, 3),
+      d: int(1, 3),
+      crd: fc.boolean(),
+    })
+    .map(({ seed, batch, b, h, w, d, crd }) =>
+      operatorCase(op, {
+        inputs: [filled(op === 'SpaceToDepth' ? [batch, d, h * b, w * b] : [batch, d * b * b, h, w], seed)],
+        attrs: { blocksize: b, ...(crd && op === 'DepthToSpace' && { mode: 'CRD' }) },
+      }),
+    );
+
+/** Operators over the spatial axes, by name. */
+export const SPATIAL: Readonly<Record<string, Arb>> = {
+  Conv: conv,
+  ConvTranspose: convTranspose,
+  MaxPool: pool('MaxPool', true),
+  AveragePool: pool('AveragePool', true),
+  GlobalAveragePool: globalPool('GlobalAveragePool'),
+  GlobalMaxPool: globalPool('GlobalMaxPool'),
+  DepthToSpace: depth('DepthToSpace'),
+  SpaceToDepth: depth('SpaceToDepth'),
+};
