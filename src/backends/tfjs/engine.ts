@@ -70,7 +70,7 @@ const LOADERS: Readonly<Record<EngineName, () => Promise<Engine>>> = {
     const { setWasmPaths } = await import('@tensorflow/tfjs-backend-wasm');
     const main = createRequire(import.meta.url).resolve('@tensorflow/tfjs-backend-wasm');
     setWasmPaths(join(dirname(main), '..', 'wasm-out') + sep);
-    return started('wasm', tf, cpuDevice());
+    return withoutHandlers(() => started('wasm', tf, cpuDevice()));
   },
   webgpu: async () => {
     // The backend asks for navigator.gpu when it is imported.
@@ -84,6 +84,22 @@ const LOADERS: Readonly<Record<EngineName, () => Promise<Engine>>> = {
     return started('tensorflow', tf, device);
   },
 };
+
+const EVENTS = ['uncaughtException', 'unhandledRejection'] as const;
+
+/** Emscripten's module catches every error of the process and throws it again with its own source: those handlers go. */
+async function withoutHandlers<T>(load: () => Promise<T>): Promise<T> {
+  const before = EVENTS.map((event) => new Set<unknown>(process.rawListeners(event)));
+  try {
+    return await load();
+  } finally {
+    EVENTS.forEach((event, i) => {
+      for (const listener of process.rawListeners(event)) {
+        if (!before[i]!.has(listener)) process.removeListener(event, listener as () => void);
+      }
+    });
+  }
+}
 
 async function started(name: EngineName, tf: typeof Tf, device: Device): Promise<Engine> {
   if (!(await tf.setBackend(backendOf(name)))) {

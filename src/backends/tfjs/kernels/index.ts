@@ -2,13 +2,13 @@ import type { Node } from '../../../core/graph.ts';
 import { byDomain } from '../../../graph/ops/index.ts';
 import { elementwise } from './elementwise.ts';
 import type { Kernel, KernelTable } from './kernel.ts';
-import { matrix } from './matmul.ts';
+import { products } from './matmul.ts';
 import { views } from './views.ts';
 
 /** Every operator that tfjs computes, by its ONNX name. */
 const KERNELS: KernelTable = {
   ...elementwise,
-  ...matrix,
+  ...products,
   ...views,
 };
 

@@ -1,0 +1,80 @@
+import type * as Tf from '@tensorflow/tfjs';
+import { numberAttr } from '../../../graph/kernels/kernel.ts';
+import type { Value } from '../value.ts';
+import { type Call, input, type KernelTable, kernel, laid, type Made, made, plain } from './kernel.ts';
+import { batched } from './product.ts';
+
+/** Heads beside each other in every row: where a projection leaves them, and where the next one wants them. */
+const ROWS = [0, 2, 1, 3];
+
+/**
+ * softmax(scale · Q Kᵀ + mask) V with Q [batch, heads, M, width], K and V [batch, heads, N, …], and a mask that broadcasts to
+ * [batch, heads, M, N] (made by transform/fuse-attention.ts). Vaswani et al., "Attention is all you need" (2017).
+ */
+function attention(c: Call): Made[] {
+  const [q, k, v] = [input(c, 0), input(c, 1), input(c, 2)];
+  const scale = numberAttr(c, 'scale', 1);
+  return c.engine.name === 'wasm' ? byHeads(c, q, k, v, scale) : atOnce(c, q, k, v, scale);
+}
+
+function atOnce(c: Call, q: Value, k: Value, v: Value, scale: number): Made[] {
+  const { tf } = c;
+  const mask = c.inputs[3];
+  const query = scale === 1 ? plain(c, q) : tf.mul(plain(c, q), scale);
+  let scores = batched(c, query, laid(c, k, [0, 1, 3, 2]));
+  if (mask) scores = tf.add(scores, plain(c, mask));
+  return [made(batched(c, tf.softmax(scores), plain(c, v)), q.dtype)];
+}
+
+/**
+ * Head by head: the wasm engine multiplies fast only matrices without a batch, and a head is a cut of the rows, so that neither
+ * the heads nor the result are transposed.
+ */
+function byHeads(c: Call, q: Value, k: Value, v: Value, scale: number): Made[] {
+  const { tf } = c;
+  const [batch, heads, m] = q.shape as [number, number, number, number];
+  const n = k.shape[2]!;
+  const query = rows(c, q, scale);
+  const key = rows(c, k, 1);
+  const value = rows(c, v, 1);
+  const mask = c.inputs[3] && plain(c, c.inputs[3]);
+  const images: Tf.Tensor[] = [];
+  for (let b = 0; b < batch; b++) {
+    const mixed: Tf.Tensor[] = [];
+    for (let h = 0; h < heads; h++) {
+      const mine = cut(c, query, b, m, h, heads);
+      const keys = cut(c, key, b, n, h, heads);
+      let scores: Tf.Tensor = tf.matMul(mine, tf.transpose(keys));
+      if (mask) scores = tf.add(scores, maskOf(c, mask, b, h));
+      mixed.push(tf.matMul(tf.softmax(scores), cut(c, value, b, n, h, heads)));
+    }
+    images.push(mixed.length === 1 ? mixed[0]! : tf.concat(mixed, 1));
+  }
+  const all = images.length === 1 ? images[0]! : tf.concat(images, 0);
+  return [made(tf.reshape(all, [batch, m, heads, v.shape[3]!]), q.dtype, ROWS)];
+}
+
+/** [batch · sequence, heads · width]. */
+function rows(c: Call, x: Value, scale: number): Tf.Tensor2D {
+  const [batch, heads, length, width] = x.shape as [number, number, number, number];
+  const there = c.tf.reshape(laid(c, x, ROWS), [batch * length, heads * width]) as Tf.Tensor2D;
+  return scale === 1 ? there : c.tf.mul(there, scale);
+}
+
+/** The rows of one image and the columns of one head. */
+function cut(c: Call, x: Tf.Tensor2D, b: number, length: number, h: number, heads: number): Tf.Tensor2D {
+  const width = x.shape[1] / heads;
+  return c.tf.slice(x, [b * length, h * width], [length, width]);
+}
+
+/** What is added to the scores of one head, of rank 2 or less. */
+function maskOf(c: Call, mask: Tf.Tensor, b: number, h: number): Tf.Tensor {
+  if (mask.rank <= 2) return mask;
+  const [m, n] = mask.shape.slice(-2) as [number, number];
+  const outer = [1, 1, ...mask.shape.slice(0, -2)].slice(-2) as [number, number];
+  const whole = c.tf.reshape(mask, [...outer, m, n]);
+  const place = [outer[0] === 1 ? 0 : b, outer[1] === 1 ? 0 : h, 0, 0];
+  return c.tf.reshape(c.tf.slice(whole, place, [1, 1, m, n]), [m, n]);
+}
+
+export const attentions: KernelTable = { Attention: kernel(attention) };
