@@ -3,6 +3,7 @@ import { VersusError } from '../core/errors.ts';
 import type { Graph } from '../core/graph.ts';
 import type { Artifact } from '../core/model.ts';
 import type { Tensors } from '../core/tensor.ts';
+import { throughHost } from '../core/through-host.ts';
 import { checkSupported, interpret } from '../graph/interpret.ts';
 import { cpuDevice } from './cpu-device.ts';
 import { checkFeeds, checkFetch } from './feeds.ts';
@@ -22,6 +23,8 @@ export const reference: Backend = {
     precisions: PRECISIONS,
   }),
   open: openReference,
+  openResident: async (artifact, options, keep) =>
+    throughHost(await openReference(artifact, options), 'reference', keep, true),
 };
 
 async function openReference(artifact: Artifact, options: OpenOptions): Promise<Session> {
