@@ -20,7 +20,7 @@ const CHUNK = 4 * 1024 * 1024;
  *
  * `weights.read(param)` wants a parameter of the graph with its own dtype and shape, and yields its little-endian bytes.
  * `files` are all that the model consists of, itself first, with links resolved.
- * `weights.id` identifies structure, small initialisers, and the size and modification time of the files with large ones.
+ * `weights.id` identifies structure, small initialisers, and the files with large ones by inode, size and times.
  *
  * @throws VersusError `usage` when the file is missing, `input` or `unsupported` when it is not a model that we can run
  */
@@ -77,8 +77,8 @@ function source(
 ): WeightSource {
   const hash = createHash('sha256').update(skeleton);
   for (const file of new Set([...ranges.values()].map((r) => r.path))) {
-    const { size, mtimeMs } = statSync(file);
-    hash.update(`${file}|${size}|${mtimeMs}`);
+    const { ino, size, mtimeNs, ctimeNs } = statSync(file, { bigint: true });
+    hash.update(`${file}|${ino}|${size}|${mtimeNs}|${ctimeNs}`);
   }
   const params = new Map(graph.params.map((p) => [p.name, p]));
   const handles = new Map<string, Promise<FileHandle>>();
