@@ -17,6 +17,8 @@ export interface Engine {
   readonly tf: typeof Tf;
   readonly version: string;
   readonly device: Device;
+  /** Resolves when everything that was asked of the engine is computed. */
+  done(): Promise<void>;
 }
 
 const loaded = new Map<EngineName, Promise<Engine>>();
@@ -85,6 +87,12 @@ const LOADERS: Readonly<Record<EngineName, () => Promise<Engine>>> = {
   },
 };
 
+/** Of tfjs's WebGPUBackend: what was asked but not yet handed to the device, and the device. */
+interface WebGpuBackend {
+  submitQueue(): void;
+  readonly device: { readonly queue: { onSubmittedWorkDone(): Promise<void> } };
+}
+
 const EVENTS = ['uncaughtException', 'unhandledRejection'] as const;
 
 /** Emscripten's module catches every error of the process and throws it again with its own source: those handlers go. */
@@ -106,7 +114,13 @@ async function started(name: EngineName, tf: typeof Tf, device: Device): Promise
     throw new VersusError('infrastructure', `tfjs has no engine ${name} on this machine`);
   }
   await tf.ready();
-  return { name, tf, version: tf.version.tfjs, device };
+  // The other engines compute before they return.
+  const queue = name === 'webgpu' ? (tf.backend() as unknown as WebGpuBackend) : null;
+  const done = async (): Promise<void> => {
+    queue?.submitQueue();
+    await queue?.device.queue.onSubmittedWorkDone();
+  };
+  return { name, tf, version: tf.version.tfjs, device, done };
 }
 
 async function loadTf(): Promise<typeof Tf> {
