@@ -40,11 +40,11 @@ function byHeads(c: Call, q: Value, k: Value, v: Value, scale: number): Made[] {
   const mask = c.inputs[3] && plain(c, c.inputs[3]);
   const images: Tf.Tensor[] = [];
   for (let b = 0; b < batch; b++) {
+    // Turned at once, the keys of a head are rows that lie together.
+    const keys = tf.transpose(image(c, key, b, n));
     const mixed: Tf.Tensor[] = [];
     for (let h = 0; h < heads; h++) {
-      const mine = cut(c, query, b, m, h, heads);
-      const keys = cut(c, key, b, n, h, heads);
-      let scores: Tf.Tensor = tf.matMul(mine, tf.transpose(keys));
+      let scores: Tf.Tensor = tf.matMul(cut(c, query, b, m, h, heads), headOf(c, keys, h, heads));
       if (mask) scores = tf.add(scores, maskOf(c, mask, b, h));
       mixed.push(tf.matMul(tf.softmax(scores), cut(c, value, b, n, h, heads)));
     }
@@ -52,6 +52,17 @@ function byHeads(c: Call, q: Value, k: Value, v: Value, scale: number): Made[] {
   }
   const all = images.length === 1 ? images[0]! : tf.concat(images, 0);
   return [made(tf.reshape(all, [batch, m, heads, v.shape[3]!]), q.dtype, ROWS)];
+}
+
+/** The rows of one image. */
+function image(c: Call, x: Tf.Tensor2D, b: number, length: number): Tf.Tensor2D {
+  return x.shape[0] === length ? x : c.tf.slice(x, [b * length, 0], [length, x.shape[1]]);
+}
+
+/** One head of keys [heads · width, N]. */
+function headOf(c: Call, keys: Tf.Tensor2D, h: number, heads: number): Tf.Tensor2D {
+  const width = keys.shape[0] / heads;
+  return c.tf.slice(keys, [h * width, 0], [width, keys.shape[1]]);
 }
 
 /** [batch · sequence, heads · width]. */
