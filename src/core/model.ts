@@ -165,6 +165,8 @@ export interface ModelDef<C = unknown> {
   readonly text?: TextInput;
   /** The token that the decoder of an encoder–decoder starts its answer with; 2, as in BART, when left out. */
   readonly decoderStart?: number;
+  /** Of an encoder–decoder with tables of positions: the most tokens that a prompt may have, and an answer. */
+  readonly context?: number;
   /** For scopes of training and for people; a model without it is one whole. */
   readonly parts?: Parts;
   /** Seeded weights unless said otherwise. */
