@@ -1,4 +1,4 @@
-import type { Device, Placement } from './backend.ts';
+import type { Device, Placement, Traffic } from './backend.ts';
 import type { Metric, Score } from './workload.ts';
 
 /** Version of the record lines and of the CSV columns. */
@@ -171,6 +171,8 @@ export interface CaseRecord extends Case {
   readonly memory: MemorySample | null;
   readonly parity: Parity | null;
   readonly placement: Placement | null;
+  /** Bytes between host and sessions while the check's outputs were computed; left out or null where nobody counted. */
+  readonly traffic?: Traffic | null;
   readonly facts: Facts | null;
   readonly scores: readonly Score[];
 }

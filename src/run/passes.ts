@@ -6,7 +6,7 @@ import type { Score } from '../core/workload.ts';
 import { compareTensors } from '../stats/parity.ts';
 import { readSafetensors, writeSafetensors } from '../weights/index.ts';
 import { factsOf, originOf } from './facts.ts';
-import { build, type OpenJob, openJob, optionsOf, type PlacedConfig, placementOf } from './job.ts';
+import { build, type OpenJob, openJob, optionsOf, type PlacedConfig, placementOf, trafficOf } from './job.ts';
 import { measure, repeat } from './measure.ts';
 import type { Findings } from './protocol.ts';
 import type { Subject } from './subject.ts';
@@ -57,6 +57,7 @@ export const checkPass =
     report.found({ facts: await factsOf(subject, built, origin, job.sessions) });
     const { reference, tolerance } = place.config.parity;
     const outputs = await job.activity.outputs();
+    report.found({ traffic: trafficOf(job.sessions) });
     const parity = compareTensors(
       outputs,
       await readSafetensors(file),

@@ -181,10 +181,13 @@ const LINES: Readonly<Record<RecordLine['type'], Check>> = {
       object({
         nodes: mapOf(real),
         share: real,
+        times: optional(nullable(mapOf(real))),
+        share_of_time: optional(nullable(real)),
         method: oneOf(['profile', 'strict', 'single']),
         strays: listOf(text),
       }),
     ),
+    traffic: optional(nullable(object({ to_device: count, to_host: count, resident: count }))),
     facts: nullable(
       object({
         parameters: nullable(real),
