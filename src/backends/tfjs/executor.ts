@@ -7,7 +7,7 @@ import { constants, type Numbers } from './constants.ts';
 import { download } from './download.ts';
 import type { Engine } from './engine.ts';
 import { Fixed } from './fixed.ts';
-import { computedOnHost, onHost } from './host.ts';
+import { computedOnHost, leftToHost, onHost } from './host.ts';
 import { kernelOf } from './kernels/index.ts';
 import type { Call, Kernel, Made, Run } from './kernels/kernel.ts';
 import { NodeTimer } from './timer.ts';
@@ -161,7 +161,8 @@ export class Executor {
     inputs: readonly (Value | undefined)[],
   ): Promise<readonly Made[]> {
     const { engine, opset } = this;
-    if (onHost(node, inputs)) {
+    if (onHost(node, inputs) || leftToHost(node, kernel, inputs)) {
+      for (const value of inputs) await onto(engine, node, value);
       this.ran.host++;
       return computedOnHost(node, opset, inputs);
     }
@@ -172,8 +173,7 @@ export class Executor {
       );
     }
     for (const at of kernel.reads ?? []) {
-      const value = inputs[at];
-      if (value && !value.host) value.host = await download(engine, value);
+      await onto(engine, node, inputs[at]);
     }
     this.ran.engine++;
     return kept({ node, opset, inputs, engine, tf: engine.tf }, kernel.run);
@@ -188,6 +188,11 @@ export class Executor {
     }
     return steps;
   }
+}
+
+/** Brings a value to the host, but where only its shape is looked at. */
+async function onto(engine: Engine, node: Node, value: Value | undefined): Promise<void> {
+  if (value && !value.host && !shapesOnly(node)) value.host = await download(engine, value);
 }
 
 /** Operators whose result follows from the shape of their input, whatever its numbers are. */

@@ -1,19 +1,44 @@
 import type { Node } from '../../../core/graph.ts';
 import { byDomain } from '../../../graph/ops/index.ts';
+import { casts } from './cast.ts';
+import { creation } from './create.ts';
+import { summations } from './einsum.ts';
 import { elementwise } from './elementwise.ts';
+import { indexing } from './gather.ts';
 import type { Kernel, KernelTable } from './kernel.ts';
 import { products } from './matmul.ts';
+import { blocked } from './matmul-nbits.ts';
+import { normalisations } from './normalise.ts';
+import { padding } from './pad.ts';
+import { parts } from './parts.ts';
+import { quantisation } from './quantise.ts';
+import { reductions } from './reduce.ts';
+import { scattering } from './scatter.ts';
+import { softmaxes } from './softmax.ts';
+import { unary } from './unary.ts';
 import { views } from './views.ts';
 
 /** Every operator that tfjs computes, by its ONNX name. */
 const KERNELS: KernelTable = {
+  ...casts,
+  ...creation,
   ...elementwise,
   ...products,
+  ...indexing,
+  ...normalisations,
+  ...padding,
+  ...parts,
+  ...quantisation,
+  ...reductions,
+  ...scattering,
+  ...softmaxes,
+  ...summations,
+  ...unary,
   ...views,
 };
 
 /** What computes a node on an engine; undefined where none does. */
 export function kernelOf(node: Pick<Node, 'op' | 'domain'>): Kernel | undefined {
-  const table = byDomain(node, KERNELS, {});
+  const table = byDomain(node, KERNELS, blocked);
   return table && Object.hasOwn(table, node.op) ? table[node.op] : undefined;
 }
