@@ -8,7 +8,7 @@ import { store } from '../graph/kernels/kernel.ts';
 import { smallValue } from '../graph/ops/create.ts';
 import { bytesOf, type Type, typed } from '../graph/ops/entry.ts';
 import { isUnchanged } from './unchanged.ts';
-import { hasSubgraph, isOp, type Numbers, pinnedNames } from './view.ts';
+import { hasSubgraph, isOp, type Numbers, pinnedNames, tensorOf } from './view.ts';
 
 /** A result larger than this is computed in every run. */
 const MAX_BYTES = 64 * 2 ** 20;
@@ -223,11 +223,10 @@ class Folder {
 
   async #read(name: string): Promise<Tensor> {
     const param = this.#constants.get(name)!;
-    if (param.data) return { dtype: param.dtype, shape: param.shape, data: param.data };
     const kept = this.#kept.get(name);
     if (kept) return kept;
-    const read = await this.#numbers.read(param);
-    if (bytesOf(param.dtype, param.shape) <= KEPT_BYTES) this.#kept.set(name, read);
+    const read = await tensorOf(param, this.#numbers);
+    if (!param.data && bytesOf(param.dtype, param.shape) <= KEPT_BYTES) this.#kept.set(name, read);
     return read;
   }
 

@@ -15,6 +15,12 @@ function subgraphsOf(node: Node): Graph[] {
   );
 }
 
+/** The numbers of a constant, from the graph itself or from where its weights are. */
+export async function tensorOf(param: Param, numbers: Numbers): Promise<Tensor> {
+  const { dtype, shape, data } = param;
+  return data ? { dtype, shape, data } : numbers.read(param);
+}
+
 /** Whether a node has a subgraph (If, Loop, Scan): such nodes are left as they are. */
 export function hasSubgraph(node: Node): boolean {
   return subgraphsOf(node).length > 0;
@@ -80,10 +86,10 @@ export class View {
     }
   }
 
-  /** What makes a value, if it is one of those standard operators. */
+  /** What makes a value, if it is one of those standard operators; any operator when none is named. */
   producer(name: string | undefined, ...ops: readonly string[]): Node | undefined {
     const node = name ? this.#producers.get(name) : undefined;
-    return node && isOp(node, ...ops) ? node : undefined;
+    return node && (ops.length === 0 || isOp(node, ...ops)) ? node : undefined;
   }
 
   /** Nodes that read a value, each once. */
@@ -91,11 +97,11 @@ export class View {
     return this.#readers.get(name) ?? [];
   }
 
-  /** The only reader of a value that nothing else wants, if it is one of those standard operators. */
+  /** The only reader of a value that nothing else wants, likewise. */
   soleReader(name: string, ...ops: readonly string[]): Node | undefined {
     const [reader, ...others] = this.readers(name);
     const sole = reader && others.length === 0 && !this.#pinned.has(name);
-    return sole && isOp(reader, ...ops) ? reader : undefined;
+    return sole && (ops.length === 0 || isOp(reader, ...ops)) ? reader : undefined;
   }
 
   /** A parameter whose numbers are the same in every run and are stored plainly. */
@@ -113,6 +119,13 @@ export class View {
   scalar(name: string | undefined): number | undefined {
     const { dtype, shape, data } = this.constant(name) ?? {};
     return dtype && shape && data?.length === 1 ? toNumbers({ dtype, shape, data })[0] : undefined;
+  }
+
+  /** Whether nothing wants any result of a node but its first. */
+  onlyFirst(node: Node): boolean {
+    return node.outputs
+      .slice(1)
+      .every((o) => o === '' || (this.readers(o).length === 0 && !this.#pinned.has(o)));
   }
 
   /** Whether all that is computed inside a pattern stays there: nobody else reads it, only the root's results go on. */
