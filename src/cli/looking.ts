@@ -84,7 +84,7 @@ Targets of a LoRA are PEFT's target_modules: the end of a module's name, or a pa
   root
     .command('verify')
     .description("a model's outputs against recorded ones (a folder) or against another backend (a model)")
-    .argument('<what>', 'folder with io.safetensors, name of a model, or path to an .onnx file')
+    .argument('[what]', 'folder with io.safetensors, name of a model, or path to an .onnx file')
     .option('--backend <name...>', 'backends to verify (default: onnxruntime-cpu)', list)
     .option('--against <name>', "reference backend, nothing optimised (default: the config's)")
     .option('--bisect', 'find the first node that differs between the two')

@@ -76,6 +76,8 @@ function sentence({ outcome, backend, reference, level, compared }: Bisection): 
       return `the first node whose result differs between ${pair} (value ${compared} in order):`;
     case 'fusion':
       return `differs only with optimisation${level ? ` (from level ${level} on)` : ''}: a fusion, which ends at`;
+    case 'optimised':
+      return `differs only with optimisation${level ? ` (from level ${level} on)` : ''}, which computes this node otherwise:`;
     case 'not-finite':
       return `${pair} agree on ${compared} values, but ${reference} itself computes NaN or infinity, first at`;
     case 'vanishes':

@@ -39,7 +39,8 @@ const RECORDED_TOLERANCE = 1e-4;
  *
  * With `--bisect`, `bisections` has an entry per graph of every backend that differs (see `Bisection`).
  */
-export async function verifyCommand(what: string, options: VerifyOptions): Promise<number> {
+export async function verifyCommand(named: string | undefined, given: VerifyOptions): Promise<number> {
+  const { what, options } = subjectOf(named, given);
   const folder = existsSync(what) && statSync(what).isDirectory();
   if (!folder && /[/\\]/.test(what) && !existsSync(what)) {
     throw new VersusError('usage', `there is nothing at ${resolve(what)}`, {
@@ -55,6 +56,21 @@ export async function verifyCommand(what: string, options: VerifyOptions): Promi
   return folder
     ? verifyRecorded(what, backends, reference!, loaded, options)
     : verifySeeded(what, backends, reference!, loaded, options);
+}
+
+/** `--backend NAME WHAT`: an option that takes several names has taken what is to be verified for one of them. */
+function subjectOf(
+  what: string | undefined,
+  options: VerifyOptions,
+): { readonly what: string; readonly options: VerifyOptions } {
+  if (what !== undefined) return { what, options };
+  const { backend = [] } = options;
+  if (backend.length < 2) {
+    throw new VersusError('usage', 'what is to be verified?', {
+      next: 'name a folder with io.safetensors, an .onnx file, or a model',
+    });
+  }
+  return { what: backend.at(-1)!, options: { ...options, backend: backend.slice(0, -1) } };
 }
 
 async function verifyRecorded(

@@ -20,10 +20,11 @@ export interface BisectOptions {
  * - `agrees`: no output differs;
  * - `node`: this node's result differs while all before it agree;
  * - `fusion`: only with the runtime's optimisation on; the node is where what was fused ends (null where none can be named);
+ * - `optimised`: only with it, too, but this node by itself: another kernel or layout is chosen for it;
  * - `not-finite`: the backends agree, and the reference itself computes NaN or infinity, first at this node;
  * - `vanishes`: outputs differ, but not once intermediate values are outputs too.
  */
-export type Outcome = 'agrees' | 'node' | 'fusion' | 'not-finite' | 'vanishes';
+export type Outcome = 'agrees' | 'node' | 'fusion' | 'optimised' | 'not-finite' | 'vanishes';
 
 export interface Bisection {
   readonly graph: string;
@@ -31,7 +32,7 @@ export interface Bisection {
   readonly reference: string;
   readonly outcome: Outcome;
   readonly node: NodeReport | null;
-  /** Of `fusion`: the lowest level of optimisation at which outputs differ. */
+  /** Of `fusion` and `optimised`: the lowest level of optimisation at which outputs differ. */
   readonly level: OpenOptions['optimisation'] | null;
   /** How many intermediate values were compared. */
   readonly compared: number;
@@ -68,7 +69,8 @@ export async function bisect(
       const fast = { backend, open: { precision } };
       const found = await fusedAt(bench, fast, reference, feeds, tolerance, optimised[0]!.name);
       const node = found && (await reportOf(bench, fast, reference, feeds, tolerance, found));
-      return { ...names, outcome: 'fusion', node, level: await levelOf(off, precision), compared: 0 };
+      const outcome = node?.alone?.differs ? 'optimised' : 'fusion';
+      return { ...names, outcome, node, level: await levelOf(off, precision), compared: 0 };
     }
     const { first, strange, compared } = await sweep(bench, tested, reference, feeds, tolerance, (n, all) =>
       progress?.(`${artifact.graphName}: ${n} of ${all} values agree`),

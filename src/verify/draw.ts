@@ -29,6 +29,10 @@ export function drawInputs(
   const dims = sizesOf(graphName, graph, model, asked);
   const feeds: Tensors = {};
   for (const input of graph.inputs) feeds[input.name] = draw(graph, input, dims, asked.seed);
+  const { features } = feeds;
+  // Histograms have no negative numbers, and some classifiers take their roots.
+  if (model.features && features)
+    feeds.features = { ...features, data: features.data.map(Math.abs as never) };
   return { feeds, dims };
 }
 
