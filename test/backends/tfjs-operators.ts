@@ -1,5 +1,7 @@
+import { download } from '../../src/backends/tfjs/download.ts';
 import { type Engine, using } from '../../src/backends/tfjs/engine.ts';
 import { Executor } from '../../src/backends/tfjs/executor.ts';
+import { dispose } from '../../src/backends/tfjs/value.ts';
 import type { Graph, Node, Param } from '../../src/core/graph.ts';
 import { float32, type Tensor, type Tensors, toNumbers } from '../../src/core/tensor.ts';
 import { codeOf } from '../../src/graph/dtypes.ts';
@@ -74,12 +76,18 @@ export async function runOn(engine: Engine, c: OperatorCase, entry: Entry): Prom
     read: async (p: Param) => ({ dtype: p.dtype, shape: p.shape, data: p.data! }),
   };
   return using(engine, async () => {
-    const executor = await Executor.load(graph, numbers, engine);
+    const executor = await Executor.load(graph, numbers, engine, false);
     try {
-      return await executor.run(
+      const values = await executor.run(
         feeds,
         graph.outputs.map(({ name }) => name),
       );
+      const results: Tensors = {};
+      for (const [name, value] of values) {
+        results[name] = await download(engine, value);
+        dispose(value);
+      }
+      return results;
     } finally {
       executor.close();
     }

@@ -1,12 +1,13 @@
 import type { Node } from '../../../core/graph.ts';
 import { byDomain } from '../../../graph/ops/index.ts';
+import { attentions } from './attention.ts';
 import { casts } from './cast.ts';
 import { creation } from './create.ts';
 import { summations } from './einsum.ts';
 import { elementwise } from './elementwise.ts';
 import { indexing } from './gather.ts';
 import type { Kernel, KernelTable } from './kernel.ts';
-import { products } from './matmul.ts';
+import { fusedProducts, products } from './matmul.ts';
 import { blocked } from './matmul-nbits.ts';
 import { normalisations } from './normalise.ts';
 import { padding } from './pad.ts';
@@ -37,8 +38,11 @@ const KERNELS: KernelTable = {
   ...views,
 };
 
+/** The operators that our own passes make, by their names (graph/ops/fused.ts). */
+const FUSED: KernelTable = { ...attentions, ...fusedProducts };
+
 /** What computes a node on an engine; undefined where none does. */
 export function kernelOf(node: Pick<Node, 'op' | 'domain'>): Kernel | undefined {
-  const table = byDomain(node, KERNELS, blocked);
+  const table = byDomain(node, KERNELS, blocked, FUSED);
   return table && Object.hasOwn(table, node.op) ? table[node.op] : undefined;
 }

@@ -3,7 +3,7 @@ import { unpackedWeight } from '../../../graph/kernels/matmul-nbits.ts';
 import type { Value } from '../value.ts';
 import { combined } from './broadcast.ts';
 import { type Call, fail, form, input, type Kernel, type KernelTable } from './kernel.ts';
-import { matrix } from './matmul.ts';
+import { products } from './matmul.ts';
 
 /** A · Wᵀ + bias with a weight in blocks of 2, 4 or 8 bits, which becomes float32 once. */
 const matmulNBits: Kernel = {
@@ -20,7 +20,7 @@ const matmulNBits: Kernel = {
       fixed: false,
       device: form(c, packed, 'unpacked', () => tf.tensor(unpacked(c), [k, n], 'float32')),
     };
-    const product = matrix.MatMul!.run({ ...c, inputs: [a, weight] })[0]!;
+    const product = products.MatMul!.run({ ...c, inputs: [a, weight] })[0]!;
     if (!bias) return [product];
     return [combined(c, [{ ...product, fixed: false }, bias], a.dtype, ([x, y]) => tf.add(x!, y!))];
   },

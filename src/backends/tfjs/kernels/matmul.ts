@@ -1,5 +1,5 @@
 import type * as Tf from '@tensorflow/tfjs';
-import { numberAttr, textAttr } from '../../../graph/kernels/kernel.ts';
+import { numberAttr } from '../../../graph/kernels/kernel.ts';
 import type { Value } from '../value.ts';
 import {
   type Call,
@@ -13,7 +13,7 @@ import {
   type Made,
   made,
 } from './kernel.ts';
-import { type Activation, batched, type Epilogue, matrices, multiplied } from './product.ts';
+import { activationOf, batched, type Epilogue, matrices, multiplied } from './product.ts';
 
 interface Product extends Epilogue {
   readonly transA?: boolean;
@@ -110,7 +110,7 @@ export const fusedProducts: KernelTable = {
     };
     const epilogue: Epilogue = {
       ...(bias ? { bias: device(c, bias) } : {}),
-      activation: textAttr(c, 'activation', 'linear').toLowerCase() as Activation,
+      ...activationOf(c),
     };
     if (alpha === 1) return [made(product(c, a, b, { ...options, ...epilogue }), a.dtype)];
     const result = c.tf.mul(product(c, a, b, options), alpha);

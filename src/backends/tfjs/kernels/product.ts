@@ -1,10 +1,17 @@
 import type * as Tf from '@tensorflow/tfjs';
+import { numberAttr, textAttr } from '../../../graph/kernels/kernel.ts';
 import { identity, type Order } from '../order.ts';
 import type { Value } from '../value.ts';
 import { type Call, laid } from './kernel.ts';
 
-/** Activations that every engine fuses into a product or a convolution. */
+/** Activations that every engine fuses into a product or a convolution, as tfjs calls them. */
 export type Activation = 'linear' | 'relu' | 'relu6' | 'elu' | 'leakyrelu' | 'sigmoid';
+
+/** What a fused node ends with (FUSED_ACTIVATIONS of graph/ops/fused.ts). */
+export function activationOf(c: Call): Pick<Epilogue, 'activation' | 'leak'> {
+  const activation = (textAttr(c, 'activation', '') || 'linear').toLowerCase() as Activation;
+  return { activation, ...(activation === 'leakyrelu' && { leak: numberAttr(c, 'activation_alpha', 0.01) }) };
+}
 
 export interface Epilogue {
   /** [N], on the engine. */

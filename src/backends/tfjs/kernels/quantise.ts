@@ -20,7 +20,7 @@ import {
   refuse,
   upload,
 } from './kernel.ts';
-import { matrix } from './matmul.ts';
+import { products } from './matmul.ts';
 import { picked } from './parts.ts';
 
 const LIMITS: Readonly<Partial<Record<DType, readonly [number, number]>>> = {
@@ -121,7 +121,7 @@ function shifted(c: Call, x: Value, zero: Value | undefined, perRow: boolean): V
 }
 
 /** The product of two matrices less their zero points; exact below 2^24, as float32 is. */
-const product = (c: Call, a: Value, b: Value): Made => matrix.MatMul!.run({ ...c, inputs: [a, b] })[0]!;
+const product = (c: Call, a: Value, b: Value): Made => products.MatMul!.run({ ...c, inputs: [a, b] })[0]!;
 
 const matmulInteger: Kernel = exactly((c) => {
   const y = product(
