@@ -2,7 +2,8 @@ import { reasonOf, VersusError } from '../../src/core/errors.ts';
 import { type Tensor, toNumbers } from '../../src/core/tensor.ts';
 import { interpret } from '../../src/graph/interpret.ts';
 import { decodeOnnx, encodeOnnx } from '../../src/graph/onnx/index.ts';
-import { KNOWN, knownIn } from './known.ts';
+import { knownIn } from './known.ts';
+import { KNOWN } from './known-onnxruntime.ts';
 import { inferenceProblem } from './node-tests.ts';
 import { difference, type Outcome, type Tolerance } from './outcome.ts';
 import type { BackendProcess } from './pool.ts';
@@ -33,7 +34,8 @@ export function chainTolerance(want: Tensor): Tolerance {
     : { relative: 2e-4, absolute: 4e-5 * largest };
 }
 
-function reference(model: Uint8Array, feeds: FuzzCase['feeds']): Outcome {
+/** What the reference interpreter makes of a model, after a trip through the codec. */
+export function reference(model: Uint8Array, feeds: FuzzCase['feeds']): Outcome {
   try {
     return { is: 'values', tensors: interpret(decodeOnnx(model), {}, feeds) };
   } catch (error) {
