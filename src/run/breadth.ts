@@ -4,7 +4,7 @@ import { type Arm, type Suite, TIERS, type Tier, type Use } from '../core/suite.
 /**
  * How much of a suite a backend is asked for where nobody names it:
  * - `all`: everything of the profile's tier;
- * - `lowest`: arms and batches of the lowest tier that the suite has;
+ * - `lowest`: arms and batches of the lowest tier that the suite has, but those that it leaves to the main backends;
  * - `one`: the first arm of those.
  */
 export type Breadth = 'all' | 'lowest' | 'one';
@@ -30,11 +30,13 @@ export function breadthOf(backend: string, probe: Availability, tier: Tier, refe
 /** Whether a breadth takes in an arm at a batch. */
 export function takesIn(breadth: Breadth, suite: Suite, arm: Arm, batch: Use['batches'][number]): boolean {
   if (breadth === 'all') return true;
+  if (arm.mainBackendsOnly) return false;
   const tierOf = (of: Arm): Tier => of.tier ?? 'default';
-  const lowestArms = lowest(suite.arms.map(tierOf));
+  const arms = suite.arms.filter(({ mainBackendsOnly }) => !mainBackendsOnly);
+  const lowestArms = lowest(arms.map(tierOf));
   const lowestBatches = lowest(suite.uses.flatMap((use) => use.batches.map(({ tier }) => tier ?? 'smoke')));
   if (tierOf(arm) !== lowestArms || (batch.tier ?? 'smoke') !== lowestBatches) return false;
-  return breadth === 'lowest' || arm === suite.arms.find((other) => tierOf(other) === lowestArms);
+  return breadth === 'lowest' || arm === arms.find((other) => tierOf(other) === lowestArms);
 }
 
 const lowest = (tiers: readonly Tier[]): Tier => TIERS.find((tier) => tiers.includes(tier))!;

@@ -121,6 +121,14 @@ describe('plan', () => {
       expect(asked(CPU, { backends: ['gpu'] })).toHaveLength(8);
     });
 
+    it('leaves to the main backends what the suite leaves to them', () => {
+      const [small, ...others] = two.arms;
+      const suite: Suite = { ...two, arms: [{ ...small!, mainBackendsOnly: true }, ...others] };
+      expect(asked(CPU, {}, suite)).toEqual(['deit b1']);
+      expect(asked(CPU, { profile: 'release' }, suite)).toHaveLength(10);
+      expect(asked(soft, {}, suite)).toEqual(['deit b1']);
+    });
+
     it('takes a suite without tiers for a suite of one tier', () => {
       const untiered = { ...SUITE, arms: SUITE.arms.map(({ name, model: of }) => ({ name, model: of })) };
       expect(asked(CPU, {}, untiered)).toEqual(['small b1', 'large b1', 'vit b1', 'huge b1']);
