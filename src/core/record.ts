@@ -128,6 +128,19 @@ export interface RunRecord {
   readonly plan: readonly Cell[];
   readonly rounds: number;
   readonly suites: readonly SuiteInfo[];
+  /** Backends that could have taken part, as they were found; left out by versions before it was recorded. */
+  readonly backends?: readonly ProbedBackend[];
+}
+
+/** What became of asking a backend whether it runs here. */
+export interface ProbedBackend {
+  readonly name: string;
+  readonly available: boolean;
+  readonly version: string | null;
+  readonly device: Device | null;
+  /** Why it is not available, and the step that would make it so. */
+  readonly reason: string | null;
+  readonly fix: string | null;
 }
 
 /** What a report needs to know of a suite, so that it can be rebuilt without the config. */

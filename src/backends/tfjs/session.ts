@@ -64,13 +64,13 @@ export async function openResidentSession(
   keep: readonly string[],
 ): Promise<ResidentSession> {
   const { where, engine, executor, everyOutput, checkOpen, ...rest } = await opened(name, artifact, open);
-  if (keep.length > 0) {
-    try {
-      checkFetch(where, rest.outputs, keep);
-    } catch (error) {
-      await rest.close();
-      throw error;
-    }
+  const unknown = keep.find((output) => !everyOutput.includes(output));
+  if (unknown !== undefined) {
+    await rest.close();
+    throw new VersusError('input', `the graph has no output '${unknown}' to keep`, {
+      where,
+      next: `keep some of ${everyOutput.join(', ')}`,
+    });
   }
   const store = new ResidentStore<Value>(`tfjs-${name}`, where);
   const moved = { to_device: 0, to_host: 0 };
