@@ -1,18 +1,24 @@
 /**
- * How fast a checkpoint is loaded, beside reading its files, and how much memory that takes. The checkpoint is sparse: true
- * headers, bf16 tensors of a model of the zoo, no disk. So reading costs next to nothing, which is the hardest thing to be
- * compared with; on real files both are slower and closer.
+ * How fast a checkpoint is loaded, beside reading its files, and how much memory that takes: opened for the first time and
+ * loaded, and loaded again from the open source. Two checkpoints of bf16 tensors of a model of the zoo, converted to fp32:
+ * - real: 1 GB of random bytes, in the page cache; reading it costs memory bandwidth alone, which is the hardest thing to be
+ *   compared with;
+ * - sparse: the whole model as true headers and holes, whatever its size, for the memory.
  * Usage: `node --import tsx scripts/bench-load.ts [model=qwen2-7b] [rounds=5] [export folder]`. The bars: loading ≥ 0.5 ×
- * reading, peak RSS ≤ 2 GB. With a folder the model is also converted onto its disk as fp32, and deleted again.
+ * reading, peak RSS ≤ 2 GB. With a folder the whole model is also converted onto its disk as fp32, and deleted again.
  */
+import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
-import { mkdtemp, open, readdir, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, open, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Param } from '../src/core/graph.ts';
 import type { WeightSource } from '../src/core/model.ts';
+import { elementCount } from '../src/core/tensor.ts';
+import { layout } from '../src/weights/header.ts';
 import { prepareArtifacts, safetensors } from '../src/weights/index.ts';
 import { CHUNK_BYTES } from '../src/weights/safetensors.ts';
+import { streamSafetensors } from '../src/weights/safetensors-writer.ts';
 import { model } from '../src/zoo/index.ts';
 import { sparseCheckpoint } from '../test/weights/sparse.ts';
 import { pairedRatio } from './paired.ts';
@@ -53,46 +59,100 @@ async function load(source: WeightSource, params: readonly Param[], bytes: numbe
   return (performance.now() - start) / done;
 }
 
+type Task = 'read' | 'first' | 'again';
+
+/** Loads up to `PART_BYTES` of a checkpoint in turn with reading as much of its files, and prints both ratios. */
+async function compare(checkpoint: string, params: readonly Param[], bytes: number): Promise<void> {
+  const files = (await readdir(checkpoint)).filter((file) => file.endsWith('.safetensors')).sort();
+  const paths = files.map((file) => join(checkpoint, file));
+  const part = Math.min(bytes, PART_BYTES);
+  const spec = safetensors(checkpoint);
+  const times: Record<Task, number[]> = { read: [], first: [], again: [] };
+  const timed = (what: Task, body: () => Promise<number>) => async (): Promise<number> => {
+    const time = await body();
+    times[what].push(time);
+    return time;
+  };
+  // Nothing is remembered of a checkpoint, so that every open is a first one.
+  const first = async (): Promise<number> => {
+    const start = performance.now();
+    const source = await spec.open(params);
+    const opened = (performance.now() - start) / part;
+    const loaded = await load(source, params, part);
+    await source.close();
+    return opened + loaded;
+  };
+  const opened = await spec.open(params);
+  const ratios: [string, string][] = [];
+  for (const [what, title, body] of [
+    ['first', 'opening and loading', first],
+    ['again', 'loading from the open source', () => load(opened, params, part)],
+  ] as const) {
+    const ratio = await pairedRatio(
+      timed('read', () => read(paths, part)),
+      timed(what, body),
+      {
+        rounds: Number(rounds),
+        perRound: 1,
+      },
+    );
+    ratios.push([title, ratio]);
+  }
+  for (const [what, all] of Object.entries(times)) {
+    const sorted = [...all].sort((a, b) => a - b);
+    say(`${what}: ${(1e-6 / sorted[sorted.length >> 1]!).toFixed(2)} GB/s (median of ${sorted.length})`);
+  }
+  for (const [title, ratio] of ratios) say(`${title} as fp32 ÷ reading: ${ratio}; the bar is 0.5`);
+  await load(opened, params, bytes);
+  await opened.close();
+  say(`peak RSS after loading all: ${peakMb().toFixed(0)} MB; the bar is 2000`);
+}
+
+/** As many of the parameters as fill `PART_BYTES`, with random bytes for numbers. */
+async function realCheckpoint(into: string, params: readonly Param[]): Promise<[Param[], number]> {
+  const chosen: Param[] = [];
+  let filled = 0;
+  for (const param of params) {
+    const bytes = 2 * elementCount(param.shape);
+    if (filled > 0 && filled + bytes > PART_BYTES) continue;
+    chosen.push(param);
+    filled += bytes;
+  }
+  const plan = layout(chosen.map(({ name, shape }) => ({ name, dtype: 'bfloat16' as const, shape })));
+  await streamSafetensors(join(into, 'model.safetensors'), plan, async (append) => {
+    for (const { name, begin, end } of plan.entries) {
+      for (let left = end - begin; left > 0; left -= CHUNK_BYTES) {
+        await append(name, randomBytes(Math.min(left, CHUNK_BYTES)));
+      }
+    }
+  });
+  return [chosen, filled];
+}
+
 const folder = await mkdtemp(join(tmpdir(), 'versus-bench-load-'));
 try {
   const def = model(name);
   const graphs = Object.values(await def.build(def.config));
   const drawn = graphs.flatMap((graph) => graph.params).filter((param) => !param.data);
   const params = [...new Map(drawn.map((param) => [param.name, param])).values()];
-  const bytes = await sparseCheckpoint(folder, params, 'bfloat16', 5e9);
-  const files = (await readdir(folder)).filter((file) => file.endsWith('.safetensors')).sort();
-  say(`${name}: ${(bytes / 1e9).toFixed(2)} GB of bf16 in ${files.length} shards`);
-  const opening = performance.now();
-  const source = await safetensors(folder).open(params, { cacheDir: join(folder, 'cache') });
-  const seconds = (performance.now() - opening) / 1000;
-  say(
-    `opened and hashed in ${seconds.toFixed(1)} s, ${(bytes / 1e9 / seconds).toFixed(2)} GB/s; remembered from then on`,
-  );
-  const paths = files.map((file) => join(folder, file));
-  const times: Record<'read' | 'load', number[]> = { read: [], load: [] };
-  const timed = (what: 'read' | 'load', body: () => Promise<number>) => async (): Promise<number> => {
-    const time = await body();
-    times[what].push(time);
-    return time;
-  };
-  const part = Math.min(bytes, PART_BYTES);
-  const ratio = await pairedRatio(
-    timed('read', () => read(paths, part)),
-    timed('load', () => load(source, params, part)),
-    { rounds: Number(rounds), perRound: 1 },
-  );
-  for (const [what, all] of Object.entries(times)) {
-    const sorted = [...all].sort((a, b) => a - b);
-    say(`${what}: ${(1e-6 / sorted[sorted.length >> 1]!).toFixed(2)} GB/s (median of ${sorted.length})`);
-  }
-  say(`loading as fp32 ÷ reading: ${ratio}; the bar is 0.5`);
-  await load(source, params, bytes);
-  await source.close();
-  say(`peak RSS after loading all: ${peakMb().toFixed(0)} MB; the bar is 2000`);
+
+  const real = join(folder, 'real');
+  await mkdir(real);
+  const [chosen, filled] = await realCheckpoint(real, params);
+  say(`real: ${(filled / 1e9).toFixed(2)} GB of bf16 of ${name}, random bytes`);
+  await compare(real, chosen, filled);
+  await rm(real, { recursive: true });
+
+  const sparse = join(folder, 'sparse');
+  await mkdir(sparse);
+  const bytes = await sparseCheckpoint(sparse, params, 'bfloat16', 5e9);
+  say(`sparse: ${(bytes / 1e9).toFixed(2)} GB of bf16, the whole of ${name}`);
+  await compare(sparse, params, bytes);
+
   if (target !== undefined) {
     const cacheDir = join(target, `versus-bench-load-${process.pid}`);
     const start = performance.now();
-    const weights = safetensors(folder);
+    const weights = safetensors(sparse);
     try {
       await prepareArtifacts({ ...def, weights }, { cacheDir, maxBytes: 1e12, precision: 'fp32' });
       const took = (performance.now() - start) / 1000;

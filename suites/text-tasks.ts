@@ -10,7 +10,13 @@ export default defineSuite({
     'Does the vision part of a VLM cost anything when the prompt is only text: in time to first token, tokens per second and memory?',
   arms: [
     { name: 'qwen2-0.1b', model: model('qwen2-0.1b'), group: 'LLM', tier: 'smoke' },
-    { name: 'llava-qwen2-0.1b', model: model('llava-qwen2-0.1b'), group: 'VLM', tier: 'smoke' },
+    {
+      name: 'llava-qwen2-0.1b',
+      model: model('llava-qwen2-0.1b'),
+      group: 'VLM',
+      tier: 'smoke',
+      mainBackendsOnly: true,
+    },
     { name: 'qwen2-0.5b', model: model('qwen2-0.5b'), group: 'LLM', tier: 'release' },
     { name: 'llava-qwen2-0.5b', model: model('llava-qwen2-0.5b'), group: 'VLM', tier: 'release' },
   ],

@@ -3,6 +3,10 @@ import { imagePrompt } from '../src/workloads/image-prompt.ts';
 import { model } from '../src/zoo/index.ts';
 
 const arm = (name: string, group: string, tier: Tier): Arm => ({ name, model: model(name), group, tier });
+const onMain = (name: string, group: string, tier: Tier): Arm => ({
+  ...arm(name, group, tier),
+  mainBackendsOnly: true,
+});
 
 /**
  * The architectures of vision-language models on the same image and question, by phases. The tiny ones have each
@@ -15,9 +19,9 @@ export default defineSuite({
     'Where does a vision-language model spend its time on an image: preprocessing, vision tower, prompt, or generated tokens?',
   arms: [
     arm('llava-tiny', 'LLaVA', 'default'),
-    arm('florence-2-tiny', 'Florence-2', 'default'),
-    arm('phi-3.5-vision-tiny', 'Phi-3.5-vision', 'default'),
-    arm('qwen2-vl-tiny', 'Qwen2-VL', 'default'),
+    onMain('florence-2-tiny', 'Florence-2', 'default'),
+    onMain('phi-3.5-vision-tiny', 'Phi-3.5-vision', 'default'),
+    onMain('qwen2-vl-tiny', 'Qwen2-VL', 'default'),
     arm('florence-2-base', 'Florence-2', 'release'),
     arm('qwen2-vl-2b', 'Qwen2-VL', 'release'),
   ],

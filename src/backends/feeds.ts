@@ -1,6 +1,6 @@
+import type { Feeds } from '../core/backend.ts';
 import { VersusError } from '../core/errors.ts';
 import type { ValueInfo } from '../core/graph.ts';
-import type { Tensors } from '../core/tensor.ts';
 
 /**
  * Checks what is fed against what the graph declares: names, element types, ranks, fixed dimensions, lengths. Cheap enough
@@ -8,7 +8,7 @@ import type { Tensors } from '../core/tensor.ts';
  *
  * @throws VersusError `input`
  */
-export function checkFeeds(where: string, inputs: readonly ValueInfo[], feeds: Tensors): void {
+export function checkFeeds(where: string, inputs: readonly ValueInfo[], feeds: Feeds): void {
   for (const input of inputs) {
     const fed = feeds[input.name];
     if (fed === undefined) throw missing(where, inputs, feeds, input);
@@ -31,7 +31,7 @@ export function checkFeeds(where: string, inputs: readonly ValueInfo[], feeds: T
         { where },
       );
     }
-    if (fed.data.length !== count) {
+    if ('data' in fed && fed.data.length !== count) {
       throw new VersusError(
         'input',
         `input '${input.name}' of shape [${fed.shape.join(', ')}] wants ${count} elements, got ${fed.data.length}`,
@@ -61,7 +61,7 @@ export function checkFetch(where: string, outputs: readonly ValueInfo[], fetch: 
   }
 }
 
-function missing(where: string, inputs: readonly ValueInfo[], feeds: Tensors, input: ValueInfo): VersusError {
+function missing(where: string, inputs: readonly ValueInfo[], feeds: Feeds, input: ValueInfo): VersusError {
   const fed = Object.keys(feeds);
   const absent = inputs.filter((i) => feeds[i.name] === undefined).map((i) => i.name);
   return new VersusError('input', `input '${input.name}' is missing`, {

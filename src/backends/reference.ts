@@ -3,6 +3,7 @@ import { VersusError } from '../core/errors.ts';
 import type { Graph } from '../core/graph.ts';
 import type { Artifact } from '../core/model.ts';
 import type { Tensors } from '../core/tensor.ts';
+import { throughHost } from '../core/through-host.ts';
 import { checkSupported, interpret } from '../graph/interpret.ts';
 import { cpuDevice } from './cpu-device.ts';
 import { checkFeeds, checkFetch } from './feeds.ts';
@@ -22,6 +23,8 @@ export const reference: Backend = {
     precisions: PRECISIONS,
   }),
   open: openReference,
+  openResident: async (artifact, options, keep) =>
+    throughHost(await openReference(artifact, options), 'reference', keep, true),
 };
 
 async function openReference(artifact: Artifact, options: OpenOptions): Promise<Session> {
@@ -29,6 +32,7 @@ async function openReference(artifact: Artifact, options: OpenOptions): Promise<
   const graph = await artifact.graph();
   checkSupported(graph);
   let params: Tensors | null = await readParams(artifact, graph);
+  const moved = { to_device: 0, to_host: 0 };
   const everyOutput = graph.outputs.map((output) => output.name);
   return {
     inputs: graph.inputs,
@@ -38,8 +42,12 @@ async function openReference(artifact: Artifact, options: OpenOptions): Promise<
       if (params === null) throw new VersusError('infrastructure', 'the session is closed', { where });
       checkFeeds(where, graph.inputs, feeds);
       if (fetch !== undefined) checkFetch(where, graph.outputs, fetch);
-      return interpret(graph, params, feeds, fetch ?? everyOutput);
+      const outputs = interpret(graph, params, feeds, fetch ?? everyOutput);
+      moved.to_device += bytesOf(feeds);
+      moved.to_host += bytesOf(outputs);
+      return outputs;
     },
+    traffic: () => ({ ...moved, resident: 0 }),
     placement: async () => ({
       nodes: { reference: graph.nodes.length },
       share: 1,
@@ -51,6 +59,9 @@ async function openReference(artifact: Artifact, options: OpenOptions): Promise<
     },
   };
 }
+
+const bytesOf = (tensors: Tensors): number =>
+  Object.values(tensors).reduce((sum, { data }) => sum + data.byteLength, 0);
 
 async function readParams(artifact: Artifact, graph: Graph): Promise<Tensors> {
   const params: Tensors = {};

@@ -83,14 +83,31 @@ Targets of a LoRA are PEFT's target_modules: the end of a module's name, or a pa
 
   root
     .command('verify')
-    .description('run a folder of config.json + weights.safetensors (or model.onnx) on its io.safetensors')
-    .argument('<dir>', 'the folder')
-    .option('--backend <name>', 'backend to verify', 'onnxruntime-cpu')
-    .option('--tolerance <x>', 'largest |difference| ÷ max(1, largest |expected|)', '1e-4')
+    .description("a model's outputs against recorded ones (a folder) or against another backend (a model)")
+    .argument('[what]', 'folder with io.safetensors, name of a model, or path to an .onnx file')
+    .option('--backend <name...>', 'backends to verify (default: onnxruntime-cpu)', list)
+    .option('--against <name>', "reference backend, nothing optimised (default: the config's)")
+    .option('--bisect', 'find the first node that differs between the two')
+    .option('--batch <n>', 'batch size of the inputs that are drawn', '1')
+    .option('--dim <name=n...>', 'size of a symbolic dimension', list)
+    .option('--precision <name>', 'fp32, fp16, int8 or int4', 'fp32')
+    .option('--seed <n>', 'of the inputs that are drawn', '0')
+    .option(
+      '--tolerance <x>',
+      "largest |difference| ÷ max(1, largest |expected|) (default: 1e-4 recorded, else the config's)",
+    )
     .addOption(json())
     .addHelpText(
       'after',
-      '\nExamples:\n  versus verify test/fixtures/tv-vit\n  versus verify ./my-checkpoint --backend reference --json\n\nExit codes: 0 every expected output is equal · 3 not',
+      `
+Examples:
+  versus verify test/fixtures/tv-vit
+  versus verify vit-tiny --backend onnxruntime-cpu,onnxruntime-webgpu --against reference
+  versus verify ./model.onnx --backend onnxruntime-webgpu --dim sequence=48 --bisect
+  versus verify ./my-checkpoint --backend reference --json
+
+A folder holds config.json + weights.safetensors, or model.onnx, with its io.safetensors.
+Exit codes: 0 every output is equal · 3 not`,
     )
     .action(
       declare(

@@ -4,11 +4,11 @@ import { dirname, join } from 'node:path';
 import type { Config } from '../core/config.ts';
 import { reasonOf, VersusError } from '../core/errors.ts';
 import { unknownName } from '../core/names.ts';
-import type { Reporter, ReportFile } from '../core/report.ts';
+import type { Reporter, ReportFile, ReportInput } from '../core/report.ts';
 import { runReporters } from '../gate/reporters.ts';
 import { reporters as builtIn } from '../report/index.ts';
 import { writeReport } from '../report/write.ts';
-import { compareArms } from '../stats/compare.ts';
+import { compareArms, compareBackends } from '../stats/compare.ts';
 import type { ReadRun } from './runs.ts';
 
 /** Built-in reporters and the config's; a config's reporter takes the place of a built-in one of the same name. */
@@ -34,9 +34,19 @@ export function chooseReporters(config: Config, formats: readonly string[] | und
   });
 }
 
+/** What reporters get of a run. */
+export function reportInput({ info, rows }: ReadRun): ReportInput {
+  return {
+    info,
+    rows,
+    comparisons: compareArms(info, rows),
+    acrossBackends: compareBackends(info, rows),
+  };
+}
+
 /** Every file of the report; a pure function of the run's records. */
 export async function renderRun(run: ReadRun, reporters: readonly Reporter[]): Promise<ReportFile[]> {
-  const input = { info: run.info, rows: run.rows, comparisons: compareArms(run.info, run.rows) };
+  const input = reportInput(run);
   const files: ReportFile[] = [];
   for (const reporter of reporters) files.push(...(await reporter.render(input)));
   return files;

@@ -1,19 +1,16 @@
-import { relative } from 'node:path';
-import pc from 'picocolors';
 import type { Config } from '../core/config.ts';
 import { reasonOf, VersusError } from '../core/errors.ts';
 import { requireNames } from '../core/names.ts';
-import type { CellInfo, Comparison } from '../core/report.ts';
 import type { RunOutcome } from '../run/execute.ts';
 import type { PlanFilter } from '../run/filter.ts';
 import { matcher } from '../run/filter.ts';
 import { readRecords } from '../run/read-records.ts';
-import { compareArms } from '../stats/compare.ts';
-import { type CommonOptions, contextOf, print, printJson, reportsDir, say } from './context.ts';
+import { type CommonOptions, contextOf, printJson, reportsDir, say } from './context.ts';
 import { measureRun } from './measure.ts';
 import { wholeNumber } from './numbers.ts';
 import { chooseReporters, publish } from './render.ts';
-import { findRecords, type ReadRun, readRun } from './runs.ts';
+import { findRecords, readRun } from './runs.ts';
+import { tell } from './tell.ts';
 
 interface RunOptions extends CommonOptions {
   readonly profile?: string;
@@ -123,47 +120,4 @@ function parseShard(text: string): { index: number; of: number } {
     });
   }
   return { index: wholeNumber('--shard', index!), of: wholeNumber('--shard', of) };
-}
-
-/** The answers in a few lines; the report has the rest. */
-function tell(run: ReadRun, reports: readonly string[]): void {
-  const { info, rows } = run;
-  const comparisons = compareArms(info, rows);
-  for (const suite of info.run.suites) {
-    print('');
-    print(pc.bold(suite.name) + pc.dim(`  ${suite.question}`));
-    const told = comparisons.filter(
-      (c) => c.suite === suite.name && suite.headline.includes(c.metric) && c.verdict !== 'none',
-    );
-    for (const comparison of told) print(`  ${sentence(comparison)}`);
-    for (const line of notRanked(info.cells.filter((cell) => cell.suite === suite.name))) {
-      print(pc.yellow(`  ${line}`));
-    }
-  }
-  print('');
-  const page = reports.find((path) => path.endsWith('report.html'));
-  if (page) print(`report: ${relative(process.cwd(), page) || page}`);
-}
-
-/** One line per status and reason: which cells have no rank, and why. */
-function notRanked(cells: readonly CellInfo[]): string[] {
-  const groups = new Map<string, string[]>();
-  for (const { status, reason, arm, workload, backend, batch } of cells) {
-    if (status === 'ok') continue;
-    const why = `${status}${reason === null ? '' : `: ${reason}`}`;
-    groups.set(why, [...(groups.get(why) ?? []), `${arm} (${workload}, ${backend}, batch ${batch})`]);
-  }
-  return [...groups].map(([why, names]) => `not ranked: ${names.join(', ')} – ${why}`);
-}
-
-function sentence(c: Comparison): string {
-  const where = `${c.workload} ${c.metric} at batch ${c.batch} on ${c.backend}`;
-  const interval =
-    c.ci_lo === null || c.ci_hi === null ? '' : ` [${c.ci_lo.toFixed(2)}, ${c.ci_hi.toFixed(2)}]`;
-  const ratio = c.ratio === null ? 'no ratio' : `${c.b.arm} ÷ ${c.a.arm} = ${c.ratio.toFixed(2)}${interval}`;
-  const verdict =
-    c.verdict === 'a' || c.verdict === 'b'
-      ? pc.green(`${c[c.verdict].arm} is better`)
-      : { same: 'the same', unsure: 'not sure', none: 'no comparison' }[c.verdict];
-  return `${where}: ${ratio}, ${verdict}`;
 }

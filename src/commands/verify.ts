@@ -1,67 +1,166 @@
 import { existsSync, statSync } from 'node:fs';
 import { resolve } from 'node:path';
-import { markdownTable } from 'markdown-table';
-import pc from 'picocolors';
+import type { LoadedConfig } from '../config.ts';
+import { type Backend, PRECISIONS, type Precision } from '../core/backend.ts';
 import { VersusError } from '../core/errors.ts';
+import { unknownName } from '../core/names.ts';
+import type { Bisection } from '../verify/bisect.ts';
 import { verifyFolder } from '../verify/index.ts';
-import { type CommonOptions, cacheDir, lookingContextOf, print, printJson } from './context.ts';
-import { findBackend } from './select.ts';
+import { verifyModel } from '../verify/model.ts';
+import { bisectFolder, bisectModel } from '../verify/where.ts';
+import { type CommonOptions, cacheDir, lookingContextOf, print, printJson, say } from './context.ts';
+import { dimensionSizes, wholeNumber } from './numbers.ts';
+import { findBackend, findModel } from './select.ts';
+import { bisectionLines, folderLines, modelLines } from './verify-lines.ts';
 
 interface VerifyOptions extends CommonOptions {
-  readonly backend: string;
-  readonly tolerance: string;
+  readonly backend?: readonly string[];
+  readonly against?: string;
+  readonly bisect?: boolean;
+  readonly batch: string;
+  readonly dim?: readonly string[];
+  readonly precision: string;
+  readonly seed: string;
+  readonly tolerance?: string;
+  readonly quiet?: boolean;
 }
 
-/** `versus verify DIR`: every expected output of a recorded reference run. Exit code 0 when all agree, else 3. */
-export async function verifyCommand(dir: string, options: VerifyOptions): Promise<number> {
-  const tolerance = Number(options.tolerance);
-  if (!(tolerance > 0 && tolerance < 1)) {
-    throw new VersusError(
-      'usage',
-      `--tolerance: expected a number between 0 and 1, got '${options.tolerance}'`,
-    );
-  }
-  if (!existsSync(dir) || !statSync(dir).isDirectory()) {
-    throw new VersusError('usage', `there is no folder ${resolve(dir)}`, {
-      next: 'name a folder with io.safetensors, and config.json + weights.safetensors or model.onnx',
+/** Of recorded outputs, which were computed by another implementation in float32. */
+const RECORDED_TOLERANCE = 1e-4;
+
+/**
+ * `versus verify DIR|MODEL`: exit code 0 when every output of every backend is equal, else 3.
+ *
+ * - DIR: the model in it against the outputs recorded in its io.safetensors. `--json` of one backend:
+ *   `{ dir, family, backend, tolerance, agrees, outputs, bisections? }`; of several: `{ agrees, results: [the same] }`.
+ * - MODEL: every graph on seeded inputs against a reference backend with optimisation disabled. `--json`: `{ model, family,
+ *   reference, reference_precision, precision, seed, tolerance, agrees, dims, backends: [{ backend, agrees, graphs:
+ *   [{ graph, agrees, outputs, failure }] }], bisections? }`.
+ *
+ * With `--bisect`, `bisections` has an entry per graph of every backend that differs (see `Bisection`).
+ */
+export async function verifyCommand(named: string | undefined, given: VerifyOptions): Promise<number> {
+  const { what, options } = subjectOf(named, given);
+  const folder = existsSync(what) && statSync(what).isDirectory();
+  if (!folder && /[/\\]/.test(what) && !existsSync(what)) {
+    throw new VersusError('usage', `there is nothing at ${resolve(what)}`, {
+      next: 'name a folder with io.safetensors, an .onnx file, or a model',
     });
   }
   const loaded = await lookingContextOf(options);
-  const backend = findBackend(loaded.config, options.backend);
-  const availability = await backend.probe();
-  if (!availability.available) {
-    throw new VersusError('infrastructure', `${backend.name} cannot run here: ${availability.reason}`, {
-      ...(availability.fix === null ? {} : { next: availability.fix }),
-    });
-  }
-  const result = await verifyFolder(dir, backend, {
-    cacheDir: cacheDir(loaded),
-    maxBytes: loaded.config.cache.maxBytes,
-    tolerance,
-  });
-  if (options.json) {
-    printJson(result);
-    return result.agrees ? 0 : 3;
-  }
-  const mark = (ok: boolean): string => (ok ? pc.green('equal') : pc.red('differs'));
-  print(
-    markdownTable([
-      ['output', 'verdict', 'max abs', 'relative to scale', 'cosine', 'problem'],
-      ...result.outputs.map((o) => [
-        o.name,
-        mark(o.agrees),
-        figure(o.max_abs),
-        figure(o.max_rel),
-        figure(o.cosine),
-        o.problem ?? '',
-      ]),
-    ]),
-  );
-  const good = result.outputs.filter((o) => o.agrees).length;
-  print(
-    `${result.family} on ${result.backend}: ${good} of ${result.outputs.length} outputs equal within ${tolerance}`,
-  );
-  return result.agrees ? 0 : 3;
+  const names = options.backend ?? ['onnxruntime-cpu'];
+  const backends = await available(names.map((name) => findBackend(loaded.config, name)));
+  const [reference] = await available([
+    findBackend(loaded.config, options.against ?? loaded.config.parity.reference),
+  ]);
+  return folder
+    ? verifyRecorded(what, backends, reference!, loaded, options)
+    : verifySeeded(what, backends, reference!, loaded, options);
 }
 
-const figure = (value: number | null): string => (value === null ? '–' : value.toPrecision(3));
+/** `--backend NAME WHAT`: an option that takes several names has taken what is to be verified for one of them. */
+function subjectOf(
+  what: string | undefined,
+  options: VerifyOptions,
+): { readonly what: string; readonly options: VerifyOptions } {
+  if (what !== undefined) return { what, options };
+  const { backend = [] } = options;
+  if (backend.length < 2) {
+    throw new VersusError('usage', 'what is to be verified?', {
+      next: 'name a folder with io.safetensors, an .onnx file, or a model',
+    });
+  }
+  return { what: backend.at(-1)!, options: { ...options, backend: backend.slice(0, -1) } };
+}
+
+async function verifyRecorded(
+  dir: string,
+  backends: readonly Backend[],
+  reference: Backend,
+  loaded: LoadedConfig,
+  options: VerifyOptions,
+): Promise<number> {
+  const tolerance = toleranceOf(options.tolerance) ?? RECORDED_TOLERANCE;
+  const common = { cacheDir: cacheDir(loaded), maxBytes: loaded.config.cache.maxBytes, tolerance };
+  const results = [];
+  for (const backend of backends) {
+    const result = await verifyFolder(dir, backend, common);
+    const bisections =
+      options.bisect && !result.agrees
+        ? await bisectFolder(dir, backend, reference, {
+            ...common,
+            precision: 'fp32',
+            progress: progressOf(options),
+          })
+        : null;
+    results.push({ ...result, ...(bisections && { bisections }) });
+  }
+  const agrees = results.every((r) => r.agrees);
+  if (options.json) printJson(results.length === 1 ? results[0] : { agrees, results });
+  else {
+    for (const { bisections, ...result } of results) {
+      print(folderLines(result).join('\n'));
+      if (bisections) print(bisectionLines(bisections).join('\n'));
+    }
+  }
+  return agrees ? 0 : 3;
+}
+
+async function verifySeeded(
+  name: string,
+  backends: readonly Backend[],
+  reference: Backend,
+  loaded: LoadedConfig,
+  options: VerifyOptions,
+): Promise<number> {
+  const precision = precisionOf(options.precision);
+  const { config } = loaded;
+  const settings = {
+    ...{ cacheDir: cacheDir(loaded), maxBytes: config.cache.maxBytes, precision },
+    tolerance: toleranceOf(options.tolerance) ?? config.parity.tolerance[precision],
+    seed: wholeNumber('--seed', options.seed, 0),
+    batch: wholeNumber('--batch', options.batch),
+    dims: dimensionSizes(options.dim ?? []),
+    progress: progressOf(options),
+  };
+  const model = await findModel(config, name);
+  const verdict = await verifyModel(model, backends, reference, settings);
+  const bisections: Bisection[] = [];
+  for (const backend of options.bisect ? backends : []) {
+    const judged = verdict.backends.find((b) => b.backend === backend.name);
+    if (judged?.agrees || judged?.graphs.some((g) => g.failure)) continue;
+    bisections.push(...(await bisectModel(model, backend, reference, settings)));
+  }
+  if (options.json) printJson({ ...verdict, ...(options.bisect && { bisections }) });
+  else print([...modelLines(verdict), ...bisectionLines(bisections)].join('\n'));
+  return verdict.agrees ? 0 : 3;
+}
+
+/** @throws VersusError `infrastructure` for the first that cannot run here, with what would change that */
+async function available(backends: readonly Backend[]): Promise<readonly Backend[]> {
+  for (const backend of backends) {
+    const answer = await backend.probe();
+    if (answer.available) continue;
+    throw new VersusError('infrastructure', `${backend.name} cannot run here: ${answer.reason}`, {
+      ...(answer.fix === null ? {} : { next: answer.fix }),
+    });
+  }
+  return backends;
+}
+
+function progressOf({ json, quiet }: VerifyOptions): (what: string) => void {
+  return json || quiet || !process.stderr.isTTY ? () => {} : (what) => say(`  ${what}`);
+}
+
+function precisionOf(text: string): Precision {
+  const found = PRECISIONS.find((p) => p === text);
+  if (found) return found;
+  throw unknownName('precision', text, PRECISIONS);
+}
+
+function toleranceOf(text: string | undefined): number | null {
+  if (text === undefined) return null;
+  const value = Number(text);
+  if (value > 0 && value < 1) return value;
+  throw new VersusError('usage', `--tolerance: expected a number between 0 and 1, got '${text}'`);
+}

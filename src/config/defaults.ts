@@ -1,6 +1,7 @@
 import type { Config, UserConfig } from '../core/config.ts';
 
-const base = { warmupRepetitions: 1, timeoutMs: 120_000 };
+/** A slow backend gets fewer repetitions in each round, never fewer rounds: intervals are over rounds. */
+const base = { warmupRepetitions: 1, maxTimeMs: 4000, timeoutMs: 120_000 };
 
 /**
  * What holds where a config file says nothing. Six rounds are the fewest whose median has a 95% interval without

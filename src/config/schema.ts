@@ -54,6 +54,7 @@ const profile = z.strictObject({
   minTimeMs: z.number().min(0),
   minRepetitions: count,
   warmupRepetitions: z.number().int().min(0).max(100_000),
+  maxTimeMs: positive.optional(),
   // Timers hold 31 bits: a longer one would fire at once.
   timeoutMs: positive.max(2 ** 31 - 1),
   suites: z.array(z.string()).optional(),

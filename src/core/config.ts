@@ -15,6 +15,11 @@ export interface Profile {
   readonly minTimeMs: number;
   readonly minRepetitions: number;
   readonly warmupRepetitions: number;
+  /**
+   * What warm-up and repetitions may take together, by the time of the cold one: beyond it, fewer than asked for are made, but
+   * always one. Not limited when left out.
+   */
+  readonly maxTimeMs?: number;
   /** A case that takes longer than this is killed and recorded as `timeout`. */
   readonly timeoutMs: number;
   /** Suites of this profile; all when left out. */

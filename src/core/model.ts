@@ -78,8 +78,16 @@ export type Parts = Readonly<Partial<Record<Part, readonly string[]>>>;
  * With `into`, chunks may be views of that buffer, each valid only until the next is asked for; without, the caller may keep them.
  */
 export interface WeightSource {
-  /** Identity of the numbers, part of the artifact's cache key: equal ids mean equal bytes. */
+  /**
+   * Identity of the numbers on this machine, part of the artifact's cache key: equal ids mean equal bytes. It has to be cheap,
+   * so it may be which file they lie in and when that changed; different ids may then mean equal bytes.
+   */
   readonly id: string;
+  /**
+   * Identity of the numbers wherever they are, for records: equal on every machine for equal bytes. Only where it is known
+   * without reading them; left out, they are hashed while they are written into an artifact.
+   */
+  readonly content?: string;
   /** For people: `seeded(0)`, `safetensors(path)`. */
   readonly label: string;
   /** False for seeded numbers: quality metrics are then not reported. */
@@ -89,7 +97,7 @@ export interface WeightSource {
 }
 
 export interface WeightOptions {
-  /** A place for what is costly to get again: downloads, the hash of a large file. */
+  /** A place for what is costly to get again: downloads. */
   readonly cacheDir?: string;
   /** What is being done, and how many bytes of how many are done where that is known. */
   readonly progress?: (what: string, done?: number, total?: number) => void;
@@ -157,6 +165,8 @@ export interface ModelDef<C = unknown> {
   readonly text?: TextInput;
   /** The token that the decoder of an encoder–decoder starts its answer with; 2, as in BART, when left out. */
   readonly decoderStart?: number;
+  /** Of an encoder–decoder with tables of positions: the most tokens that a prompt may have, and an answer. */
+  readonly context?: number;
   /** For scopes of training and for people; a model without it is one whole. */
   readonly parts?: Parts;
   /** Seeded weights unless said otherwise. */
@@ -179,7 +189,7 @@ export interface Artifact {
   readonly graphName: string;
   /** Absolute path of `<graph>.onnx`; weights lie beside it as external data. */
   readonly path: string;
-  /** Identity of graph and weights, hex. */
+  /** Identity of graph and weights by their content, hex: the same on every machine, wherever the weights came from. */
   readonly sha256: string;
   /** A file of somebody else's: its inputs and outputs may go by an exporter's names. */
   readonly foreign?: true;

@@ -1,4 +1,4 @@
-import type { Device, Placement } from './backend.ts';
+import type { Device, Placement, Traffic } from './backend.ts';
 import type { Metric, Score } from './workload.ts';
 
 /** Version of the record lines and of the CSV columns. */
@@ -128,6 +128,19 @@ export interface RunRecord {
   readonly plan: readonly Cell[];
   readonly rounds: number;
   readonly suites: readonly SuiteInfo[];
+  /** Backends that could have taken part, as they were found; left out by versions before it was recorded. */
+  readonly backends?: readonly ProbedBackend[];
+}
+
+/** What became of asking a backend whether it runs here. */
+export interface ProbedBackend {
+  readonly name: string;
+  readonly available: boolean;
+  readonly version: string | null;
+  readonly device: Device | null;
+  /** Why it is not available, and the step that would make it so. */
+  readonly reason: string | null;
+  readonly fix: string | null;
 }
 
 /** What a report needs to know of a suite, so that it can be rebuilt without the config. */
@@ -171,6 +184,8 @@ export interface CaseRecord extends Case {
   readonly memory: MemorySample | null;
   readonly parity: Parity | null;
   readonly placement: Placement | null;
+  /** Bytes between host and sessions while the check's outputs were computed; left out or null where nobody counted. */
+  readonly traffic?: Traffic | null;
   readonly facts: Facts | null;
   readonly scores: readonly Score[];
 }

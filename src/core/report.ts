@@ -65,7 +65,10 @@ export interface Summary {
   readonly correct?: readonly boolean[];
 }
 
-/** A statement about two arms on one metric of otherwise equal cells. Ratios are B ÷ A. */
+/**
+ * A statement about two arms, or one arm on two backends, on one metric of otherwise equal cells. Ratios are B ÷ A.
+ * Where backends are compared, `backend` names both (`onnxruntime-cpu / tfjs-wasm`).
+ */
 export interface Comparison {
   readonly suite: string;
   readonly workload: string;
@@ -92,6 +95,7 @@ export interface Comparison {
 export interface Side {
   readonly case_id: string;
   readonly arm: string;
+  readonly backend: string;
   readonly value: number | null;
   readonly rounds: number;
   readonly status: Status;
@@ -132,7 +136,10 @@ export interface ReportFile {
 export interface ReportInput {
   readonly info: RunInfo;
   readonly rows: readonly Summary[];
+  /** Pairs of arms on one backend. */
   readonly comparisons: readonly Comparison[];
+  /** Pairs of backends that both have a valid value of an arm. */
+  readonly acrossBackends: readonly Comparison[];
 }
 
 /** Records in, files out; touches no disk. */

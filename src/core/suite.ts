@@ -14,6 +14,8 @@ export interface Arm {
   readonly group?: string;
   /** From which tier on it takes part; `default` when left out. */
   readonly tier?: Tier;
+  /** Left to the backends that are asked for everything: on others it would only say again what another arm says. */
+  readonly mainBackendsOnly?: true;
 }
 
 /** A workload as a suite uses it. */

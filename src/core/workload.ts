@@ -1,4 +1,4 @@
-import type { Session } from './backend.ts';
+import type { ResidentSession, Session } from './backend.ts';
 import type { Dataset } from './dataset.ts';
 import type { ModelDef } from './model.ts';
 import type { Tensors } from './tensor.ts';
@@ -30,6 +30,11 @@ export interface Job<P = unknown> {
   readonly seed: number;
   /** Opens a graph of the model on the case's backend; its time is booked as `load`. */
   open(graphName: string): Promise<Session>;
+  /**
+   * As `open`, with the outputs that `keep` picks staying on the backend's device where it has such a thing, else moved through
+   * the host. Absent where a job knows only the host.
+   */
+  openResident?(graphName: string, keep: (output: string) => boolean): Promise<ResidentSession>;
   /** A prepared dataset by name. */
   dataset(name: string): Promise<Dataset>;
   /** False when weights are seeded: quality is then not worth computing. */

@@ -1,4 +1,4 @@
-import type { Status, SuiteInfo } from '../core/record.ts';
+import type { ProbedBackend, Status, SuiteInfo } from '../core/record.ts';
 import type { CellInfo, Comparison, ReportInput, Summary } from '../core/report.ts';
 
 /** All that a report holds of one suite. */
@@ -6,7 +6,12 @@ export interface SuiteView {
   readonly info: SuiteInfo;
   readonly rows: readonly Summary[];
   readonly cells: readonly CellInfo[];
+  /** Pairs of arms. */
   readonly comparisons: readonly Comparison[];
+  /** Pairs of backends. */
+  readonly across: readonly Comparison[];
+  /** Backends of the whole run, as they were found. */
+  readonly backends: readonly ProbedBackend[];
 }
 
 /** Rows of one metric under equal conditions, apart from arm, backend and precision. */
@@ -37,12 +42,15 @@ export function suiteViews(input: ReportInput): SuiteView[] {
   const rows = groupBy(input.rows, (row) => row.suite);
   const cells = groupBy(input.info.cells, (cell) => cell.suite);
   const comparisons = groupBy(input.comparisons, (comparison) => comparison.suite);
+  const across = groupBy(input.acrossBackends, (comparison) => comparison.suite);
   const known = new Map(input.info.run.suites.map((info) => [info.name, info]));
   return unique([...known.keys(), ...cells.keys(), ...rows.keys()]).map((name) => ({
     info: known.get(name) ?? { name, question: '', headline: [], contrasts: [], metrics: {} },
     rows: rows.get(name) ?? [],
     cells: cells.get(name) ?? [],
     comparisons: comparisons.get(name) ?? [],
+    across: across.get(name) ?? [],
+    backends: input.info.run.backends ?? [],
   }));
 }
 

@@ -34,6 +34,7 @@ export function recordOf(
     memory: ending.memory,
     parity: findings.parity ?? null,
     placement: findings.placement ?? null,
+    ...(findings.traffic && { traffic: findings.traffic }),
     facts: findings.facts ?? null,
     scores: findings.scores ?? [],
   };

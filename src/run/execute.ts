@@ -10,7 +10,7 @@ import { readRevision } from './git.ts';
 import { announce, lockRun } from './lock.ts';
 import { createRunFolder, findRun, type RunPaths } from './paths.ts';
 import { type Plan, plan } from './plan.ts';
-import { probeBackends } from './probe.ts';
+import { probeBackends, probedBackends } from './probe.ts';
 import type { RunEvent } from './progress.ts';
 import { type RecordDisk, RecordWriter } from './records.ts';
 import { backendsOf, type Outcome, planAgain, readInterrupted } from './resume.ts';
@@ -107,6 +107,7 @@ async function setUp(options: RunOptions, environment: Environment): Promise<Set
       plan: made.cells,
       rounds: made.rounds,
       suites: made.suites,
+      backends: probedBackends(config, filter, probes),
     });
   } catch (error) {
     writer.close();

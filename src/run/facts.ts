@@ -1,4 +1,4 @@
-import type { Session } from '../core/backend.ts';
+import type { Opened } from '../core/backend.ts';
 import type { Param } from '../core/graph.ts';
 import type { Facts } from '../core/record.ts';
 import { bytesPerElement, elementCount } from '../core/tensor.ts';
@@ -25,7 +25,7 @@ export async function factsOf(
   subject: Subject,
   built: Built,
   origin: { readonly weights: string | null; readonly trained: boolean },
-  sessions: readonly Session[],
+  sessions: readonly Opened[],
 ): Promise<Facts> {
   const { model, workload, params, batch } = subject;
   const source = Object.values(await model.build(model.config));
@@ -52,7 +52,7 @@ function distinct(params: readonly Param[]): Param[] {
 const sum = (values: readonly number[]): number => values.reduce((a, b) => a + b, 0);
 
 /** Height of the images [batch, 3, height, width] that the sessions, or their features, take; null where they take none. */
-function imageSize({ model }: Subject, sessions: readonly Session[]): number | null {
+function imageSize({ model }: Subject, sessions: readonly Opened[]): number | null {
   if (model.features) return model.features.height;
   for (const { shape } of sessions.flatMap((session) => session.inputs)) {
     if (shape.length !== 4 || shape[1] !== 3) continue;

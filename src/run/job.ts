@@ -1,11 +1,11 @@
 import { createHash } from 'node:crypto';
 import path from 'node:path';
-import type { OpenOptions, Placement, Session } from '../core/backend.ts';
+import type { Opened, OpenOptions, Placement, Traffic } from '../core/backend.ts';
 import type { Config } from '../core/config.ts';
 import { VersusError } from '../core/errors.ts';
 import type { Artifact } from '../core/model.ts';
 import type { Activity, Job } from '../core/workload.ts';
-import { openArtifact, prepareArtifacts } from '../weights/index.ts';
+import { openArtifact, openArtifactResident, prepareArtifacts } from '../weights/index.ts';
 import type { Subject } from './subject.ts';
 
 /** A config with the folder that its relative paths start from. */
@@ -17,7 +17,7 @@ export interface PlacedConfig {
 /** A workload that is open on its backend, and what opening it cost. */
 export interface OpenJob {
   readonly activity: Activity;
-  readonly sessions: readonly Session[];
+  readonly sessions: readonly Opened[];
   readonly loadMs: number;
 }
 
@@ -60,26 +60,27 @@ export async function openJob(
   progress: (text: string) => void,
   options: Omit<OpenOptions, 'precision'> = {},
 ): Promise<OpenJob> {
-  const sessions: Session[] = [];
+  const sessions: Opened[] = [];
   let loadMs = 0;
+  const opening = async <S extends Opened>(graphName: string, open: (artifact: Artifact) => Promise<S>) => {
+    const artifact = built.artifacts[graphName];
+    if (!artifact) throw noGraph(subject, graphName, Object.keys(built.artifacts));
+    const start = performance.now();
+    const session = await open(artifact);
+    loadMs += performance.now() - start;
+    sessions.push(session);
+    return session;
+  };
+  const opened = { ...options, precision: subject.precision };
   const job: Job = {
     model: subject.model,
     params: subject.params,
     batch: subject.batch,
     seed: subject.seed,
     trained,
-    async open(graphName) {
-      const artifact = built.artifacts[graphName];
-      if (!artifact) throw noGraph(subject, graphName, Object.keys(built.artifacts));
-      const start = performance.now();
-      const session = await openArtifact(subject.backend, artifact, {
-        ...options,
-        precision: subject.precision,
-      });
-      loadMs += performance.now() - start;
-      sessions.push(session);
-      return session;
-    },
+    open: (graphName) => opening(graphName, (artifact) => openArtifact(subject.backend, artifact, opened)),
+    openResident: (graphName, keep) =>
+      opening(graphName, (artifact) => openArtifactResident(subject.backend, artifact, opened, keep)),
     async dataset(name) {
       const found = config.datasets.find((dataset) => dataset.name === name);
       if (!found) {
@@ -102,12 +103,12 @@ export async function openJob(
 }
 
 /** The options of all sessions; those of a model's first graph win where graphs differ. */
-export function optionsOf(sessions: readonly Session[]): Session['options'] {
+export function optionsOf(sessions: readonly Opened[]): Opened['options'] {
   return Object.assign({}, ...sessions.map((session) => session.options).reverse());
 }
 
 /** Placement over the graphs of a case that ran; null where none of the sessions can tell. */
-export async function placementOf(sessions: readonly Session[]): Promise<Placement | null> {
+export async function placementOf(sessions: readonly Opened[]): Promise<Placement | null> {
   const all: Placement[] = [];
   for (const session of sessions) {
     const placement = await session.placement();
@@ -115,20 +116,37 @@ export async function placementOf(sessions: readonly Session[]): Promise<Placeme
   }
   if (all.length === 0) return null;
   const nodes: Record<string, number> = {};
+  const times: Record<string, number> = {};
   let asked = 0;
   let total = 0;
+  let askedTime = 0;
   for (const placement of all) {
     const count = Object.values(placement.nodes).reduce((a, b) => a + b, 0);
     for (const [device, n] of Object.entries(placement.nodes)) nodes[device] = (nodes[device] ?? 0) + n;
     asked += placement.share * count;
     total += count;
+    const spent = Object.entries(placement.times ?? {});
+    for (const [device, ms] of spent) {
+      times[device] = (times[device] ?? 0) + ms;
+      askedTime += ms * (placement.share_of_time ?? 0);
+    }
   }
+  const time = Object.values(times).reduce((a, b) => a + b, 0);
   return {
     nodes,
     share: total === 0 ? Math.min(...all.map((p) => p.share)) : asked / total,
+    ...(time > 0 && { times, share_of_time: askedTime / time }),
     method: all.find((p) => p.method !== all[0]!.method) ? 'profile' : all[0]!.method,
     strays: [...new Set(all.flatMap((p) => p.strays))].sort(),
   };
+}
+
+/** Bytes moved and held by all sessions of a case; null where one of them does not count. */
+export function trafficOf(sessions: readonly Opened[]): Traffic | null {
+  const all = sessions.flatMap((session) => session.traffic?.() ?? []);
+  if (all.length < sessions.length) return null;
+  const sum = (of: keyof Traffic) => all.reduce((bytes, traffic) => bytes + traffic[of], 0);
+  return { to_device: sum('to_device'), to_host: sum('to_host'), resident: sum('resident') };
 }
 
 function noGraph({ model, workload }: Subject, asked: string, have: readonly string[]): VersusError {

@@ -34,6 +34,22 @@ export async function repeat(
 }
 
 /**
+ * As many repetitions as fit into `maxTimeMs` when each takes as long as the cold one did, which is the longest. The minimum of
+ * time is left as it is, so that where only the cold one was slow (shaders) there are many all the same.
+ */
+export function affordable<P extends Measuring & Pick<Profile, 'maxTimeMs'>>(profile: P, coldMs: number): P {
+  const { maxTimeMs, warmupRepetitions, minRepetitions } = profile;
+  if (maxTimeMs === undefined) return profile;
+  const fit = Math.max(1, Math.floor(maxTimeMs / coldMs));
+  const repetitions = Math.min(minRepetitions, fit);
+  return {
+    ...profile,
+    minRepetitions: repetitions,
+    warmupRepetitions: Math.min(warmupRepetitions, Math.max(0, fit - repetitions)),
+  };
+}
+
+/**
  * The timed loop, driven by tinybench: warm-up, then at least `minRepetitions` and `minTimeMs` of wall time.
  * tinybench sorts its samples and drops them when a repetition throws, so ours are kept in time order beside it.
  */

@@ -6,8 +6,8 @@ import type { Score } from '../core/workload.ts';
 import { compareTensors } from '../stats/parity.ts';
 import { readSafetensors, writeSafetensors } from '../weights/index.ts';
 import { factsOf, originOf } from './facts.ts';
-import { build, type OpenJob, openJob, optionsOf, type PlacedConfig, placementOf } from './job.ts';
-import { measure, repeat } from './measure.ts';
+import { build, type OpenJob, openJob, optionsOf, type PlacedConfig, placementOf, trafficOf } from './job.ts';
+import { affordable, measure, repeat } from './measure.ts';
 import type { Findings } from './protocol.ts';
 import type { Subject } from './subject.ts';
 
@@ -57,6 +57,7 @@ export const checkPass =
     report.found({ facts: await factsOf(subject, built, origin, job.sessions) });
     const { reference, tolerance } = place.config.parity;
     const outputs = await job.activity.outputs();
+    report.found({ traffic: trafficOf(job.sessions) });
     const parity = compareTensors(
       outputs,
       await readSafetensors(file),
@@ -78,8 +79,9 @@ export const speedPass =
   async (subject, place, report) => {
     const { job } = await open(subject, place, report);
     report.stage('measuring the speed');
-    report.found({ cold: { first: await repeat(job.activity, 0) } });
-    await measure(job.activity, profile, report.samples);
+    const first = await repeat(job.activity, 0);
+    report.found({ cold: { first } });
+    await measure(job.activity, affordable(profile, first), report.samples);
     return job;
   };
 

@@ -4,6 +4,7 @@ import type { Config, Profile } from '../core/config.ts';
 import { VersusError } from '../core/errors.ts';
 import type { Cell, Status, SuiteInfo } from '../core/record.ts';
 import { type Arm, type Suite, TIERS, type Tier, type Use } from '../core/suite.ts';
+import { breadthOf, takesIn } from './breadth.ts';
 import { checkFilter, matcher, type PlanFilter } from './filter.ts';
 
 /** What each backend of the config said when it was probed, by name. */
@@ -30,7 +31,7 @@ export interface Plan {
 /**
  * Suites × workloads × batches × arms × backends × precisions, as far as profile and filter go.
  * Batches without a tier belong to every tier; arms without one to `default`.
- * A software adapter is asked for correctness alone: only what is in the suite's lowest tier, unless the user named it.
+ * A backend that the user did not name is asked for as much of a suite as `breadth.ts` gives it.
  * A backend that is unavailable or an oracle, or a precision that a backend lacks here, is planned only where the user named it.
  * @throws VersusError `usage` for unknown names, colliding cells and a filter that leaves nothing.
  */
@@ -113,8 +114,10 @@ function* cellsOf(
           const asked = named(filter.backends, backend.name);
           if (filter.backends?.length ? !asked : backend.oracle) continue;
           const probe = probes.get(backend.name);
-          const software = probe?.available && probe.device.software;
-          if (software && !asked && !isCheapest(suite, arm, batch)) continue;
+          if (probe && !asked) {
+            const breadth = breadthOf(backend.name, probe, tier, config.parity.reference);
+            if (!takesIn(breadth, suite, arm, batch)) continue;
+          }
           for (const precision of suite.precisions ?? chosen) {
             if (filter.precisions?.length && !filter.precisions.includes(precision)) continue;
             const obstacle = obstacleOf(backend.name, precision, probe);
@@ -126,14 +129,6 @@ function* cellsOf(
       }
     }
   }
-}
-
-/** Whether arm and batch are of the lowest tier that the suite has; without tiers everything is. */
-function isCheapest(suite: Suite, arm: Arm, batch: Use['batches'][number]): boolean {
-  const lowest = (tiers: readonly Tier[]): Tier => TIERS.find((tier) => tiers.includes(tier))!;
-  const arms = lowest(suite.arms.map(({ tier }) => tier ?? 'default'));
-  const batches = lowest(suite.uses.flatMap((use) => use.batches.map(({ tier }) => tier ?? 'smoke')));
-  return (arm.tier ?? 'default') === arms && (batch.tier ?? 'smoke') === batches;
 }
 
 function obstacleOf(backend: string, precision: Precision, probe: Availability | undefined): Blocked | null {

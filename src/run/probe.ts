@@ -1,6 +1,9 @@
 import type { Availability } from '../core/backend.ts';
+import type { Config } from '../core/config.ts';
 import { VersusError } from '../core/errors.ts';
+import type { ProbedBackend } from '../core/record.ts';
 import { checkedAvailability } from './availability.ts';
+import type { PlanFilter } from './filter.ts';
 import type { ConfigAddress } from './protocol.ts';
 import { supervise } from './supervise.ts';
 
@@ -48,4 +51,20 @@ export async function probeBackends(
     pending = rest;
   }
   return probes;
+}
+
+/** What the record of a run keeps of the probes: the backends that could have taken part, in the config's order. */
+export function probedBackends(
+  config: Config,
+  filter: PlanFilter,
+  probes: ReadonlyMap<string, Availability>,
+): ProbedBackend[] {
+  return config.backends.flatMap(({ name, oracle }) => {
+    const probe = probes.get(name);
+    if (!probe || (filter.backends?.length ? !filter.backends.includes(name) : oracle)) return [];
+    const { available, version } = probe;
+    return available
+      ? { name, available, version, device: probe.device, reason: null, fix: null }
+      : { name, available, version, device: null, reason: probe.reason, fix: probe.fix };
+  });
 }

@@ -33,7 +33,7 @@ export type Task =
 /** Everything that a worker may find out, in pieces, as soon as it is known. */
 export type Findings = Pick<
   CaseRecord,
-  'options' | 'model_sha256' | 'parity' | 'placement' | 'facts' | 'scores'
+  'options' | 'model_sha256' | 'parity' | 'placement' | 'traffic' | 'facts' | 'scores'
 > & {
   readonly cold: Partial<ColdPhases>;
   /** Set when the case ran to its end but does not count. */

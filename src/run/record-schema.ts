@@ -79,6 +79,8 @@ const CELL = {
   batch: count,
 };
 
+const DEVICE = object({ kind: oneOf(['cpu', 'gpu']), name: text, driver: nullable(text), software: flag });
+
 const METRIC = object({
   name: text,
   unit: text,
@@ -131,6 +133,18 @@ const LINES: Readonly<Record<RecordLine['type'], Check>> = {
         metrics: mapOf(listOf(METRIC)),
       }),
     ),
+    backends: optional(
+      listOf(
+        object({
+          name: text,
+          available: flag,
+          version: nullable(text),
+          device: nullable(DEVICE),
+          reason: nullable(text),
+          fix: nullable(text),
+        }),
+      ),
+    ),
   }),
   case: object({
     ...HEAD,
@@ -139,9 +153,7 @@ const LINES: Readonly<Record<RecordLine['type'], Check>> = {
     round: count,
     status: oneOf(STATUSES),
     reason: nullable(text),
-    device: nullable(
-      object({ kind: oneOf(['cpu', 'gpu']), name: text, driver: nullable(text), software: flag }),
-    ),
+    device: nullable(DEVICE),
     backend_version: nullable(text),
     options: nullable(mapOf(scalar)),
     model_sha256: nullable(text),
@@ -181,10 +193,13 @@ const LINES: Readonly<Record<RecordLine['type'], Check>> = {
       object({
         nodes: mapOf(real),
         share: real,
+        times: optional(nullable(mapOf(real))),
+        share_of_time: optional(nullable(real)),
         method: oneOf(['profile', 'strict', 'single']),
         strays: listOf(text),
       }),
     ),
+    traffic: optional(nullable(object({ to_device: count, to_host: count, resident: count }))),
     facts: nullable(
       object({
         parameters: nullable(real),

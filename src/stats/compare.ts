@@ -33,12 +33,45 @@ export function compareArms(info: RunInfo, rows: readonly Summary[]): Comparison
       const a = cell.get(nameA);
       const b = cell.get(nameB);
       if (a === undefined || b === undefined || (blank(a) && blank(b))) continue;
-      // Only complete rounds are pairs: where one failed, round i of A is no longer round i of B.
-      const complete = info.run.rounds === a.values.length && info.run.rounds === b.values.length;
-      found.push(comparePair(a, b, { paired: complete && a.phase === 'steady' }));
+      found.push(comparePair(a, b, { paired: inPairs(info, a, b) }));
     }
   }
   return adjust(found);
+}
+
+/**
+ * The same arm, precision and batch on every two backends that both have a valid value, on the metrics that the suite leads
+ * with. Corrected as a family of its own: that backends are compared costs the comparison of arms nothing.
+ */
+export function compareBackends(info: RunInfo, rows: readonly Summary[]): Comparison[] {
+  const headlines = new Map(info.run.suites.map((s) => [s.name, s.headline]));
+  const cells = new Map<string, Summary[]>();
+  for (const row of rows.filter(comparable)) {
+    const { suite, workload, arm, precision, batch, metric } = row;
+    const led = headlines.get(suite) ?? [];
+    // Properties of the model are the same on every backend.
+    if (row.phase === 'static' || (led.length > 0 && !led.includes(metric))) continue;
+    if (row.status !== 'ok' || row.value === null) continue;
+    const key = JSON.stringify([suite, workload, arm, precision, batch, metric]);
+    const cell = cells.get(key);
+    if (cell) cell.push(row);
+    else cells.set(key, [row]);
+  }
+  const found = [...cells.values()].flatMap((cell) =>
+    cell.flatMap((a, i) =>
+      cell.slice(i + 1).map((b) => ({
+        ...comparePair(a, b, { paired: inPairs(info, a, b) }),
+        backend: `${a.backend} / ${b.backend}`,
+      })),
+    ),
+  );
+  return adjust(found);
+}
+
+/** Only complete rounds are pairs: where one failed, round i of A is no longer round i of B. */
+function inPairs(info: RunInfo, a: Summary, b: Summary): boolean {
+  const { rounds } = info.run;
+  return a.phase === 'steady' && a.values.length === rounds && b.values.length === rounds;
 }
 
 function contrastsOf(info: RunInfo, suite: string): readonly (readonly [string, string])[] {

@@ -49,8 +49,8 @@ export function comparePair(a: Summary, b: Summary, options: PairOptions): Compa
 }
 
 function sideOf(row: Summary): Side {
-  const { case_id, arm, value, rounds, status } = row;
-  return { case_id, arm, value, rounds, status };
+  const { case_id, arm, backend, value, rounds, status } = row;
+  return { case_id, arm, backend, value, rounds, status };
 }
 
 function find(a: Summary, b: Summary, options: PairOptions): Finding {

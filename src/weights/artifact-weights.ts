@@ -7,6 +7,7 @@ import { CHUNK_BYTES, openSafetensors } from './safetensors.ts';
 /** Where an artifact's numbers came from. */
 export interface Origin {
   readonly id: string;
+  readonly content: string;
   readonly label: string;
   readonly trained: boolean;
 }

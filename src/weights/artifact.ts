@@ -57,7 +57,7 @@ export async function prepareArtifacts(
   }
   const graphs: [string, Graph][] = [];
   for (const name of Object.keys(built).sort()) {
-    graphs.push([name, inPrecision(built[name]!, options.precision)]);
+    graphs.push([name, inPrecision(built[name]!, precision)]);
   }
   const { params, originals } = sharedParams(model.name, graphs);
   const plan = layout(params.values(), { format: 'pt' });
@@ -68,15 +68,16 @@ export async function prepareArtifacts(
   const drawn = [...originals.values()].filter((p) => !p.data);
   const source = await spec.open(drawn, { cacheDir, ...(progress && { progress }) });
   try {
-    const hash = (...parts: (string | Uint8Array)[]): string => {
-      const h = createHash('sha256').update(`${CODEC}\n${options.precision} ${QUANTISER}\n${source.id}\n`);
+    const identity = (numbers: string, ...parts: (string | Uint8Array)[]): string => {
+      const h = createHash('sha256').update(`${CODEC}\n${precision} ${QUANTISER}\n${numbers}\n`);
       for (const part of parts) h.update(createHash('sha256').update(part).digest());
       return h.digest('hex');
     };
-    const key = hash(plan.header, ownData(originals), ...encoded.flatMap((e) => [e.name, e.bytes]));
-    const origin = { id: source.id, label: source.label, trained: source.trained };
+    const own = ownData(originals);
+    const key = identity(source.id, plan.header, own, ...encoded.flatMap((e) => [e.name, e.bytes]));
+    const { id, label, trained } = source;
     const onnxBytes = encoded.reduce((sum, e) => sum + e.bytes.byteLength, 0);
-    const { dir } = await obtain(cacheDir, {
+    const { dir, manifest } = await obtain(cacheDir, {
       key,
       bytes: plan.fileBytes + onnxBytes,
       maxBytes: options.maxBytes,
@@ -85,21 +86,21 @@ export async function prepareArtifacts(
         for (const { name, bytes } of encoded) {
           await writeFile(join(folder, `${name}.onnx`), bytes, { flush: true });
         }
-        await writeWeights(join(folder, WEIGHTS_FILE), plan, params, source, throttled(model, plan, options));
+        const file = join(folder, WEIGHTS_FILE);
+        const content = await writeWeights(file, plan, params, source, throttled(model, plan, options));
         const files = Object.fromEntries(encoded.map((e) => [`${e.name}.onnx`, e.bytes.byteLength]));
         return {
-          version: 1,
-          key,
-          model: model.name,
-          precision: options.precision,
-          weights: origin,
+          ...{ version: 2, key, model: model.name, precision },
+          weights: { id, content, label, trained },
           files: { ...files, [WEIGHTS_FILE]: plan.fileBytes },
         };
       },
     });
+    const { content } = manifest.weights;
+    const origin = { id, content, label, trained };
     return Object.fromEntries(
       graphs.map(([name, graph], i) => {
-        const sha256 = hash(name, encoded[i]!.bytes, ownData(originals));
+        const sha256 = identity(content, name, encoded[i]!.bytes, own);
         return [name, artifactAt(model.name, name, graph, dir, sha256, origin)];
       }),
     );

@@ -11,12 +11,12 @@ const USED = 'used';
 const LEASE = /^lease-(.+)$/;
 
 const Manifest = z.object({
-  version: z.literal(1),
-  /** Identity of graphs and weights; the folder's name is its beginning. */
+  version: z.literal(2),
+  /** Identity of graphs and weights on this machine; the folder's name is its beginning. */
   key: z.string().regex(/^[0-9a-f]{64}$/),
   model: z.string(),
   precision: z.string(),
-  weights: z.object({ id: z.string(), label: z.string(), trained: z.boolean() }),
+  weights: z.object({ id: z.string(), content: z.string().min(1), label: z.string(), trained: z.boolean() }),
   /** Bytes by file name. */
   files: z.record(z.string().regex(/^[^/\\]+$/), z.number().int().nonnegative()),
 });
@@ -29,7 +29,7 @@ export async function writeManifest(dir: string, manifest: Manifest): Promise<vo
 
 /**
  * Takes an entry into use: leases it for the life of this process, marks it as just used, and returns its manifest.
- * Null when there is none or it is damaged (a file is missing or has another size).
+ * Null when there is none, it is damaged (a file is missing or has another size), or another version wrote it.
  */
 export async function useEntry(dir: string, key: string): Promise<Manifest | null> {
   // Lease first, check after: an eviction that runs meanwhile sees the lease.

@@ -1,14 +1,13 @@
-import { createHash } from 'node:crypto';
 import { resolve } from 'node:path';
 import { VersusError } from '../core/errors.ts';
 import type { Param } from '../core/graph.ts';
 import type { WeightSource, WeightSpec } from '../core/model.ts';
 import { bytesPerElement, elementCount } from '../core/tensor.ts';
+import { identityOf, openSettled } from './checkpoint-identity.ts';
 import { EMBEDDING, matchNames } from './checkpoint-names.ts';
 import { convert, convertible, repeated } from './convert.ts';
-import { hashFile } from './file-hash.ts';
 import { ignorableTensor, zeroWhereAbsent } from './ignorable.ts';
-import { CHUNK_BYTES, openSafetensors, type SafetensorsFile } from './safetensors.ts';
+import { CHUNK_BYTES, type SafetensorsFile } from './safetensors.ts';
 
 /** Converted at a time: with its result it stays in a core's own cache. */
 const CONVERTED_BYTES = 512 << 10;
@@ -29,39 +28,31 @@ export function safetensors(path: string, options: CheckpointOptions = {}): Weig
   const label = `safetensors(${path})`;
   return {
     label,
-    open: (params, { cacheDir } = {}) =>
-      openCheckpoint(resolve(path), params, options, { label, id: (files) => contentOf(files, cacheDir) }),
+    open: (params) => openCheckpoint(resolve(path), params, options, { label }),
   };
 }
 
-/** What a checkpoint is called, and how its content is known. */
+/** What a checkpoint is called, and its identity where that is known by better means than which files these are. */
 export interface Identity {
   readonly label: string;
-  id(files: readonly string[]): Promise<string>;
+  readonly id?: string;
 }
 
-/** Opens a checkpoint for a model's parameters; its identity is asked for when everything fits. */
+/** Opens a checkpoint for a model's parameters: its headers are read, and no number. */
 export async function openCheckpoint(
   path: string,
   params: readonly Param[],
   options: CheckpointOptions,
   { label, id }: Identity,
 ): Promise<WeightSource> {
-  const file = await openSafetensors(path);
+  const file = await openSettled(path);
   try {
     const names = await match(file, params, options);
-    return source(file, names, await id(file.files), label);
+    return source(file, names, id ?? identityOf(file, names), label);
   } catch (error) {
     await file.close();
     throw error;
   }
-}
-
-async function contentOf(files: readonly string[], cacheDir: string | undefined): Promise<string> {
-  const hashes: string[] = [];
-  for (const file of files) hashes.push(await hashFile(file, cacheDir));
-  if (hashes.length === 1) return `sha256:${hashes[0]!}`;
-  return `sha256:${createHash('sha256').update(hashes.join('\n')).digest('hex')}`;
 }
 
 function source(
@@ -102,6 +93,7 @@ async function* readAs(
   const { dtype } = info;
   if (dtype === param.dtype) {
     yield* file.stream(name, CHUNK_BYTES, into);
+    file.requireUnchanged(name);
     return;
   }
   // One element less than fits: `convert` wants that much room besides.
@@ -112,6 +104,7 @@ async function* readAs(
   for (const chunk of file.pieces(name, new Uint8Array(bytes))) {
     yield convert(dtype, param.dtype, chunk, into);
   }
+  file.requireUnchanged(name);
 }
 
 /** Parameter name → tensor name for every parameter, or one error that says all that is wrong. */

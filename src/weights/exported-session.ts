@@ -1,8 +1,9 @@
-import type { Backend, OpenOptions, Session } from '../core/backend.ts';
+import type { Backend, Feeds, OpenOptions, Session } from '../core/backend.ts';
 import { VersusError } from '../core/errors.ts';
 import type { ValueInfo } from '../core/graph.ts';
 import type { Artifact } from '../core/model.ts';
-import { type Tensor, type Tensors, tensor } from '../core/tensor.ts';
+import { type Tensor, tensor } from '../core/tensor.ts';
+import { isTensor } from '../core/through-host.ts';
 
 /** Output that a graph of ours hands on, by what exporters call it, the most telling first. */
 const HANDED_ON: Readonly<Record<string, { readonly ours: string; readonly theirs: readonly string[] }>> = {
@@ -20,7 +21,7 @@ const PAST = 'past_key_values.';
  * - `num_logits_to_keep` (transformers.js's decoders): the last position's logits are enough;
  * - `image_grid_thw` (Qwen2-VL's tower): time, height and width of the grid whose places `patch_positions` lists.
  */
-const DERIVED: Readonly<Record<string, (info: ValueInfo, feeds: Tensors) => Tensor | null>> = {
+const DERIVED: Readonly<Record<string, (info: ValueInfo, feeds: Feeds) => Tensor | null>> = {
   use_cache_branch: (info, feeds) => {
     const past = Object.entries(feeds).find(([name]) => name.startsWith(PAST))?.[1];
     return whole(info, [(past?.shape.at(-2) ?? 0) > 0 ? 1 : 0]);
@@ -28,7 +29,7 @@ const DERIVED: Readonly<Record<string, (info: ValueInfo, feeds: Tensors) => Tens
   num_logits_to_keep: (info) => whole(info, [1]),
   image_grid_thw: (info, feeds) => {
     const places = feeds.patch_positions;
-    if (!places) return null;
+    if (!places || !isTensor(places)) return null;
     const edge = (axis: number): number => {
       let most = -1;
       for (let i = axis; i < places.data.length; i += 2) most = Math.max(most, Number(places.data[i]));
@@ -75,14 +76,12 @@ export async function openArtifact(
 export function exported(session: Session, graphName: string): Session {
   const stray = graphName === 'embed' && session.inputs.find((info) => info.name !== 'input_ids');
   if (stray) throw unfed(stray, graphName);
-  const derived = session.inputs.filter((info) => Object.hasOwn(DERIVED, info.name));
+  const { own: asked, complete } = derivation(session.inputs, graphName);
   const main = mainOutput(session.outputs, graphName);
-  if (derived.length === 0 && !main) return session;
+  if (asked.length === session.inputs.length && !main) return session;
   const ours = main ? [{ ...main.info, name: main.name }] : session.outputs;
   const grid = session.inputs.find((info) => info.name === 'image_grid_thw');
-  const own = session.inputs
-    .filter((info) => !derived.includes(info))
-    .map(graphName === 'text' ? tokens : same);
+  const own = graphName === 'text' ? asked.map(tokens) : asked;
   const inputs: readonly ValueInfo[] = grid
     ? [...own, { name: 'patch_positions', dtype: 'int64', shape: ['patches', 2] }]
     : own;
@@ -91,14 +90,11 @@ export function exported(session: Session, graphName: string): Session {
     outputs: ours,
     options: session.options,
     placement: () => session.placement(),
+    ...(session.profile && { profile: () => session.profile!() }),
+    ...(session.traffic && { traffic: () => session.traffic!() }),
     close: () => session.close(),
     async run(feeds, fetch) {
-      const all: Tensors = { ...feeds };
-      for (const info of derived) {
-        const value = DERIVED[info.name]!(info, feeds);
-        if (!value) throw unfed(info, graphName);
-        all[info.name] = value;
-      }
+      const all = complete(feeds);
       if (grid) {
         delete all.patch_positions;
         const { pixel_values: pixels } = all;
@@ -117,7 +113,27 @@ export function exported(session: Session, graphName: string): Session {
   };
 }
 
-const same = (info: ValueInfo): ValueInfo => info;
+/**
+ * What of an exported graph's inputs a caller feeds, and the rest from that.
+ * @throws VersusError `unsupported`, by `complete`, for an input that does not follow from what is fed
+ */
+export function derivation(
+  inputs: readonly ValueInfo[],
+  graphName: string,
+): { readonly own: readonly ValueInfo[]; complete<F extends Feeds>(feeds: F): F } {
+  const derived = inputs.filter((info) => Object.hasOwn(DERIVED, info.name));
+  return {
+    own: inputs.filter((info) => !derived.includes(info)),
+    complete(feeds) {
+      const values = derived.map((info) => {
+        const value = DERIVED[info.name]!(info, feeds);
+        if (!value) throw unfed(info, graphName);
+        return [info.name, value] as const;
+      });
+      return { ...feeds, ...Object.fromEntries(values) };
+    },
+  };
+}
 
 /** [batch, sequence] under our names, by which a model says how long its texts are. */
 function tokens(info: ValueInfo): ValueInfo {

@@ -1,14 +1,13 @@
 import { createHash, randomBytes } from 'node:crypto';
-import { mkdir, open, readFile, realpath, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdir, open, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { z } from 'zod';
+import { COARSE_TICK_MS, fileState } from './file-state.ts';
 
 const Remembered = z.object({ fingerprint: z.string(), sha256: z.string().regex(/^[0-9a-f]{64}$/) });
 
 /** Folder of the cache that remembers hashes. */
 export const HASHES = 'hashes';
-/** A file changed so recently could change again within the clock's tick, unnoticed. */
-const SETTLED_MS = 2000;
 const PIECE_BYTES = 1 << 20;
 
 /**
@@ -16,15 +15,15 @@ const PIECE_BYTES = 1 << 20;
  * change time) is remembered, so that gigabytes are read once.
  */
 export async function hashFile(path: string, cacheDir?: string): Promise<string> {
-  const real = await realpath(path);
-  const before = await fingerprintOf(real);
+  const before = await fileState(path);
   if (cacheDir !== undefined) {
     const known = await recall(cacheDir, before.text);
     if (known) return known;
   }
-  const sha256 = await digestOf(real);
-  const settled = Date.now() - before.modifiedMs > SETTLED_MS;
-  if (cacheDir !== undefined && settled && (await fingerprintOf(real)).text === before.text) {
+  const sha256 = await digestOf(path);
+  // A file changed so recently could change again within the clock's tick, unnoticed.
+  const settled = Date.now() - before.changedMs > COARSE_TICK_MS;
+  if (cacheDir !== undefined && settled && (await fileState(path)).text === before.text) {
     await remember(cacheDir, before.text, sha256);
   }
   return sha256;
@@ -48,27 +47,6 @@ async function digestOf(path: string): Promise<string> {
     await handle.close();
   }
   return hash.digest('hex');
-}
-
-/** A hash that is costly to compute and stays the same while `fingerprint` does. */
-export async function remembered(
-  cacheDir: string,
-  fingerprint: string,
-  compute: () => Promise<string>,
-): Promise<string> {
-  const known = await recall(cacheDir, fingerprint);
-  if (known) return known;
-  const sha256 = await compute();
-  await remember(cacheDir, fingerprint, sha256);
-  return sha256;
-}
-
-async function fingerprintOf(path: string): Promise<{ text: string; modifiedMs: number }> {
-  const s = await stat(path, { bigint: true });
-  return {
-    text: [path, s.dev, s.ino, s.size, s.mtimeNs, s.ctimeNs].join(':'),
-    modifiedMs: Number(s.mtimeMs > s.ctimeMs ? s.mtimeMs : s.ctimeMs),
-  };
 }
 
 function memoOf(cacheDir: string, fingerprint: string): string {

@@ -5,7 +5,7 @@ import { VersusError } from '../core/errors.ts';
 import type { Graph } from '../core/graph.ts';
 import type { Artifact, WeightSource } from '../core/model.ts';
 import { openOnnx } from '../graph/onnx/index.ts';
-import { hashFile, remembered } from './file-hash.ts';
+import { hashFile } from './file-hash.ts';
 
 const BITS: Readonly<Partial<Record<Precision, number>>> = { int8: 8, int4: 4 };
 
@@ -32,7 +32,7 @@ export async function foreignArtifacts(
   const artifacts: Record<string, Artifact> = {};
   for (const [graphName, file] of Object.entries(files)) {
     const path = resolve(file);
-    const { graph, weights } = await openOnnx(path);
+    const { graph, weights, files: parts } = await openOnnx(path);
     try {
       check?.(graphName, graph, path);
       if (precision === 'fp16' && !graph.params.some((p) => p.dtype === 'float16')) {
@@ -43,12 +43,11 @@ export async function foreignArtifacts(
         !graph.nodes.some((n) => n.op === 'MatMulNBits' && n.attrs.bits === BITS[precision])
       )
         throw unlike(path, `blocks of ${BITS[precision]}-bit weights`, precision);
-      const sha256 = await remembered(cacheDir, weights.id, () => contentHash(path, graph, weights));
       artifacts[graphName] = {
         model,
         graphName,
         path,
-        sha256,
+        sha256: await contentHash(parts, cacheDir),
         foreign: true,
         graph: async () => graph,
         weights: async () => named((await openOnnx(path)).weights),
@@ -60,14 +59,10 @@ export async function foreignArtifacts(
   return artifacts;
 }
 
-/** Over the file and, because large initialisers may lie in other files, over every one of those. */
-async function contentHash(path: string, graph: Graph, weights: WeightSource): Promise<string> {
-  const hash = createHash('sha256').update(await hashFile(path));
-  for (const param of graph.params) {
-    if (param.data) continue;
-    hash.update(`${param.name}\n`);
-    for await (const chunk of weights.read(param)) hash.update(chunk);
-  }
+/** Over the model's file and every file that its large initialisers lie in, in the order in which it names them. */
+async function contentHash(files: readonly string[], cacheDir: string): Promise<string> {
+  const hash = createHash('sha256');
+  for (const file of files) hash.update(await hashFile(file, cacheDir));
   return hash.digest('hex');
 }
 

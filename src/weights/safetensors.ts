@@ -1,8 +1,9 @@
 import { constants } from 'node:buffer';
 import { readSync } from 'node:fs';
-import { type FileHandle, open, stat } from 'node:fs/promises';
+import { type FileHandle, open, realpath, stat } from 'node:fs/promises';
 import { VersusError } from '../core/errors.ts';
 import { type DType, fromBytes, type Tensor, type Tensors, tensor } from '../core/tensor.ts';
+import { descriptorState, type FileState, handleState } from './file-state.ts';
 import { MAX_HEADER_BYTES, parseHeader } from './header.ts';
 import { findShards, mergeShards } from './shards.ts';
 
@@ -23,6 +24,8 @@ export interface SafetensorsFile {
   readonly path: string;
   /** The files behind it, absolute or relative as `path` is. */
   readonly files: readonly string[];
+  /** What each of `files` was when it was opened, before anything was read of it. */
+  readonly states: readonly FileState[];
   /** In file order. */
   readonly names: readonly string[];
   readonly metadata: Readonly<Record<string, string>>;
@@ -39,6 +42,8 @@ export interface SafetensorsFile {
    * are small and work follows each, handing every read to another thread would cost more than the read.
    */
   pieces(name: string, buffer: Uint8Array): Iterable<Uint8Array>;
+  /** @throws VersusError `input` when the file with this tensor was changed since it was opened. */
+  requireUnchanged(name: string): void;
   close(): Promise<void>;
 }
 
@@ -89,7 +94,8 @@ async function openOne(path: string): Promise<SafetensorsFile> {
   if (!kind.isFile()) throw new VersusError('input', 'not a regular file', { where: path });
   const handle = await open(path, 'r').catch((cause) => invalid(path, 'it cannot be read', cause));
   try {
-    const { size } = await handle.stat();
+    const state = await handleState(handle, await realpath(path));
+    const { size } = state;
     const prefix = Buffer.alloc(8);
     if (size < 8) invalid(path, `${size} bytes are too few`);
     await readFully(handle, prefix, 0, path);
@@ -106,7 +112,7 @@ async function openOne(path: string): Promise<SafetensorsFile> {
     for (const { name, dtype, shape, begin, end } of header.tensors.values()) {
       infos.set(name, { name, dtype, shape, file: path, offset: dataStart + begin, bytes: end - begin });
     }
-    return new OneFile(path, handle, header.metadata, infos);
+    return new OneFile(path, handle, state, header.metadata, infos);
   } catch (error) {
     await handle.close();
     throw error;
@@ -139,20 +145,25 @@ async function readFully(handle: FileHandle, into: Uint8Array, offset: number, p
 class OneFile implements SafetensorsFile {
   readonly path: string;
   readonly files: readonly string[];
+  readonly states: readonly FileState[];
   readonly names: readonly string[];
   readonly metadata: Readonly<Record<string, string>>;
   private readonly handle: FileHandle;
+  private readonly state: FileState;
   private readonly infos: ReadonlyMap<string, TensorInfo>;
 
   constructor(
     path: string,
     handle: FileHandle,
+    state: FileState,
     metadata: Readonly<Record<string, string>>,
     infos: ReadonlyMap<string, TensorInfo>,
   ) {
     this.path = path;
     this.files = [path];
     this.handle = handle;
+    this.state = state;
+    this.states = [state];
     this.metadata = metadata;
     this.infos = infos;
     this.names = [...infos.keys()];
@@ -197,6 +208,16 @@ class OneFile implements SafetensorsFile {
       }
       yield piece;
     }
+  }
+
+  requireUnchanged(name: string): void {
+    this.need(name);
+    const { real, text } = this.state;
+    if (descriptorState(this.handle.fd, real).text === text) return;
+    throw new VersusError('input', 'the file was changed while it was read', {
+      where: this.path,
+      next: 'run again once nothing writes to it any more',
+    });
   }
 
   close(): Promise<void> {

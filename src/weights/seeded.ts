@@ -26,13 +26,14 @@ export function seeded(seed = 0): WeightSpec {
   const label = `seeded(${seed})`;
   return {
     label,
-    open: async (params) => ({
-      id: identity(seed, params),
-      label,
-      trained: false,
-      read: (param, into) => draw(param, seed, into),
-      close: async () => {},
-    }),
+    open: async (params) => {
+      const id = identity(seed, params);
+      return {
+        ...{ id, content: id, label, trained: false },
+        read: (param, into) => draw(param, seed, into),
+        close: async () => {},
+      };
+    },
   };
 }
 

@@ -111,12 +111,14 @@ export function mergeShards(
   return {
     path,
     files: opened.map((file) => file.path),
+    states: opened.flatMap((file) => file.states),
     names: [...holder.keys()],
     metadata: Object.assign({}, ...opened.map((file) => file.metadata)) as Record<string, string>,
     info: (name) => holder.get(name)?.info(name),
     read: async (name): Promise<Tensor> => need(name).read(name),
     stream: (name, chunkBytes, into) => need(name).stream(name, chunkBytes, into),
     pieces: (name, buffer) => need(name).pieces(name, buffer),
+    requireUnchanged: (name) => need(name).requireUnchanged(name),
     close: async () => {
       await Promise.all(opened.map((file) => file.close()));
     },

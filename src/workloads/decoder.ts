@@ -1,4 +1,4 @@
-import type { Session } from '../core/backend.ts';
+import type { Opened, Resident } from '../core/backend.ts';
 import { VersusError } from '../core/errors.ts';
 import type { Graph, ValueInfo } from '../core/graph.ts';
 import type { Tensor, Tensors } from '../core/tensor.ts';
@@ -7,12 +7,12 @@ import { asInts, type Dims, inputNamed } from './inputs.ts';
 
 export const PAST = 'past_key_values.';
 
-/** Keys and values by their `past_key_values.*` names, and how many positions they hold. */
-export interface Cache {
+/** Keys and values by their `past_key_values.*` names, on the host or where they were computed, and how many positions they hold. */
+export interface Cache<V extends Tensor | Resident = Tensor | Resident> {
   readonly length: number;
   /** How far positions are from places in the cache, where an image takes fewer positions than tokens; 0 when left out. */
   readonly shift?: number;
-  readonly tensors: Tensors;
+  readonly tensors: Readonly<Record<string, V>>;
 }
 
 /** Sizes of one call: new tokens per sequence and cached ones. */
@@ -74,7 +74,7 @@ export function strange(info: ValueInfo): VersusError {
 }
 
 /** A decoder with nothing cached yet. */
-export function emptyCache(decoder: Session, batch: number, model: Dims = {}): Cache {
+export function emptyCache(decoder: Opened, batch: number, model: Dims = {}): Cache<Tensor> {
   const tensors: Tensors = {};
   for (const info of decoder.inputs) {
     if (!info.name.startsWith(PAST)) continue;
@@ -85,8 +85,12 @@ export function emptyCache(decoder: Session, batch: number, model: Dims = {}): C
 }
 
 /** The cache after a call: every `present.N.key` becomes `past_key_values.N.key`. */
-export function advance(cache: Cache, outputs: Tensors, sequence: number): Cache {
-  const tensors: Tensors = {};
+export function advance<V extends Tensor | Resident>(
+  cache: Cache,
+  outputs: Readonly<Record<string, V>>,
+  sequence: number,
+): Cache<V> {
+  const tensors: Record<string, V> = {};
   for (const name of Object.keys(cache.tensors)) {
     const present = outputs[name.replace(PAST, 'present.')];
     if (!present) {
@@ -103,16 +107,16 @@ export function advance(cache: Cache, outputs: Tensors, sequence: number): Cache
  * What a decoder is fed for `sequence` new tokens behind a cache: all tokens visible, positions counted on. `own` is the
  * call's input_ids or inputs_embeds.
  */
-export function decoderFeeds(
-  decoder: Session,
-  cache: Cache,
+export function decoderFeeds<V extends Tensor | Resident = Tensor>(
+  decoder: Pick<Opened, 'inputs'>,
+  cache: Cache<V>,
   call: Omit<Call, 'past'>,
   own: Tensors,
   model: Dims = {},
-): Tensors {
-  const feeds: Tensors = {};
+): Record<string, Tensor | V> {
+  const feeds: Record<string, Tensor | V> = {};
   for (const info of decoder.inputs) {
-    const given = own[info.name] ?? cache.tensors[info.name];
+    const given: Tensor | V | undefined = own[info.name] ?? cache.tensors[info.name];
     if (given) {
       feeds[info.name] = given;
       continue;
@@ -137,12 +141,12 @@ export function decoderFeeds(
 }
 
 /** Token ids [batch, sequence] in the type that a graph's input_ids wants. */
-export function idsFor(session: Session, batch: number, ids: readonly number[]): Tensor {
+export function idsFor(session: Opened, batch: number, ids: readonly number[]): Tensor {
   return asInts(inputNamed(session, 'input_ids').dtype, [batch, ids.length / batch], ids);
 }
 
 /** The value of a graph's first output. @throws VersusError `unsupported` when there is none. */
-export function onlyOutput(session: Session, outputs: Tensors): Tensor {
+export function onlyOutput(session: Opened, outputs: Tensors): Tensor {
   const value = outputs[session.outputs[0]?.name ?? ''];
   if (!value) throw new VersusError('unsupported', 'the graph returned no output');
   return value;

@@ -1,4 +1,4 @@
-import type { Session } from '../core/backend.ts';
+import type { Feeds, Opened, Resident, Residents } from '../core/backend.ts';
 import { VersusError } from '../core/errors.ts';
 import type { Graph, ValueInfo } from '../core/graph.ts';
 import type { ModelDef } from '../core/model.ts';
@@ -8,6 +8,7 @@ import type { Job } from '../core/workload.ts';
 import { graphMacs } from './cost.ts';
 import { type Cache, idsFor, onlyOutput, PAST, strange } from './decoder.ts';
 import { asInts, type Dims, inputNamed } from './inputs.ts';
+import { openCached, release } from './kept.ts';
 import type { Insertion, Language } from './language.ts';
 
 /* A language model whose encoder reads the whole prompt once and whose decoder writes the answer beside it. */
@@ -58,8 +59,8 @@ function dimsOf(graph: Pick<Graph, 'inputs'>, call: Call, embedded: number, mode
 export async function openEncoderDecoder(job: Job<unknown>): Promise<Language> {
   const [embed, encoder, decoder] = [
     await job.open('embed'),
-    await job.open('encoder'),
-    await job.open('decoder'),
+    await openCached(job, 'encoder'),
+    await openCached(job, 'decoder'),
   ];
   const start = job.model.decoderStart ?? START;
   const embedded = (ids: readonly number[], batch: number) => {
@@ -77,9 +78,12 @@ export async function openEncoderDecoder(job: Job<unknown>): Promise<Language> {
     return async () => {
       const embeds = await source();
       const encoded = await encoder.run({ ...mask, inputs_embeds: image ? image.splice(embeds) : embeds });
-      const past = { ...cache.tensors, ...asPast(decoder, encoded) };
+      const past = { ...cache.tensors, ...asPast(decoder, encoded.kept) };
       const outputs = await decoder.run({ ...crossMask, ...past, inputs_embeds: await first() });
-      return { ...encoded, ...outputs };
+      const kept = { ...encoded.kept, ...outputs.kept };
+      // Exported decoders may hand on what the encoder made, under the same names.
+      release(encoded.kept, kept);
+      return { host: outputs.host, kept };
     };
   };
   const write = (ids: readonly number[], batch: number, cache: Cache) => {
@@ -91,7 +95,7 @@ export async function openEncoderDecoder(job: Job<unknown>): Promise<Language> {
   };
   return {
     emptyCache: (batch) => emptyCache(decoder, batch, job.model.dims ?? {}),
-    advance: (cache, outputs) => advance(decoder, cache, outputs),
+    advance: (cache, kept) => advance(decoder, cache, kept),
     prepare: (ids, batch, cache, image) =>
       cache.length === 0 ? read(ids, batch, cache, image) : write(ids, batch, cache),
     async close() {
@@ -101,18 +105,18 @@ export async function openEncoderDecoder(job: Job<unknown>): Promise<Language> {
 }
 
 /** A mask [batch, length] that hides nothing. */
-function visible(session: Session, name: string, batch: number, length: number): Tensor {
+function visible(session: Opened, name: string, batch: number, length: number): Tensor {
   const ones = new Array<number>(batch * length).fill(1);
   return asInts(inputNamed(session, name).dtype, [batch, length], ones);
 }
 
 /** The encoder's `present.N.encoder.*` as the decoder takes them. */
-function asPast(decoder: Session, encoded: Tensors): Tensors {
+function asPast(decoder: Opened, encoded: Residents): Residents {
   const wanted = decoder.inputs.filter(({ name }) => name.startsWith(PAST) && !OWN.test(name));
   return Object.fromEntries(wanted.map(({ name }) => [name, presentOf(encoded, name)]));
 }
 
-function presentOf(outputs: Tensors, past: string): Tensor {
+function presentOf(outputs: Residents, past: string): Resident {
   const name = past.replace(PAST, 'present.');
   const found = outputs[name];
   if (found) return found;
@@ -122,7 +126,7 @@ function presentOf(outputs: Tensors, past: string): Tensor {
 }
 
 /** Nothing written yet, and nothing read. */
-function emptyCache(decoder: Session, batch: number, model: Dims): Cache {
+function emptyCache(decoder: Opened, batch: number, model: Dims): Cache {
   const tensors: Tensors = {};
   for (const info of decoder.inputs) {
     if (!info.name.startsWith(PAST) || !OWN.test(info.name)) continue;
@@ -140,12 +144,12 @@ function emptyCache(decoder: Session, batch: number, model: Dims): Cache {
 }
 
 /** The answer's keys and values have grown; the prompt's come from the first call and stay. */
-function advance(decoder: Session, cache: Cache, outputs: Tensors): Cache {
-  const tensors: Tensors = {};
+function advance(decoder: Opened, cache: Cache, kept: Residents): Cache {
+  const tensors: Feeds = {};
   for (const { name } of decoder.inputs) {
     if (!name.startsWith(PAST)) continue;
-    const kept = OWN.test(name) ? undefined : cache.tensors[name];
-    tensors[name] = kept ?? presentOf(outputs, name);
+    const prompt = OWN.test(name) ? undefined : cache.tensors[name];
+    tensors[name] = prompt ?? presentOf(kept, name);
   }
   return { length: cache.length + 1, tensors };
 }

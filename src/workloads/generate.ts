@@ -1,5 +1,6 @@
 import { VersusError } from '../core/errors.ts';
 import type { Workload } from '../core/workload.ts';
+import { checkContext } from './context.ts';
 import {
   forcedLogits,
   generateSteps,
@@ -48,6 +49,7 @@ export const generate: Workload<GenerateParams> = {
   async open(job) {
     const { params, batch, model } = job;
     checkLengths(params);
+    checkContext(model, params);
     const { tokens, vision } = await languageGraphs(model);
     const tokenizer = await tokenizerOf(model, tokens, params.tokenizer);
     const sequence = exactly(tokenizer.encode(params.prompt ?? PROMPT), params.promptTokens);

@@ -8,6 +8,7 @@ import { tensor } from '../core/tensor.ts';
 import type { Metric, Workload } from '../core/workload.ts';
 import type { Tokenizer } from '../data/tokenizer.ts';
 import { inferShapes } from '../graph/infer.ts';
+import { checkContext } from './context.ts';
 import { graphMacs, graphOf } from './cost.ts';
 import { onlyOutput } from './decoder.ts';
 import { checkLengths } from './generate.ts';
@@ -129,6 +130,7 @@ export const imagePrompt: Workload<ImagePromptParams> = {
     const tokenizer = await tokenizerOf(model, 'embed', params.tokenizer);
     const rows = await imageTokens(vision, images.first, batch);
     const { before, after } = await promptAround(tokenizer, params, model);
+    checkContext(model, { ...params, imageTokens: before.length + rows });
     const sequence = [...before, ...new Array<number>(rows).fill(0), ...after];
     const prompt = Array.from({ length: batch }, () => sequence).flat();
     const runs: readonly Run[] = [

@@ -1,4 +1,4 @@
-import type { Session } from '../core/backend.ts';
+import type { Opened } from '../core/backend.ts';
 import { VersusError } from '../core/errors.ts';
 import type { ValueInfo } from '../core/graph.ts';
 import type { ModelDef } from '../core/model.ts';
@@ -12,7 +12,7 @@ import { exactQuotient, namesIn } from '../graph/dims.ts';
 export type Dims = Readonly<Record<string, number>>;
 
 /** An input by name. @throws VersusError `unsupported` listing what there is. */
-export function inputNamed(session: Session, name: string): ValueInfo {
+export function inputNamed(session: Opened, name: string): ValueInfo {
   const found = session.inputs.find((i) => i.name === name);
   if (found) return found;
   throw new VersusError('unsupported', `the graph has no input ${name}`, {

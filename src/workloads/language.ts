@@ -1,3 +1,4 @@
+import type { Residents } from '../core/backend.ts';
 import { VersusError } from '../core/errors.ts';
 import type { ModelDef } from '../core/model.ts';
 import type { Run } from '../core/positions.ts';
@@ -16,6 +17,7 @@ import {
   onlyOutput,
 } from './decoder.ts';
 import { encoderDecoderMacs, openEncoderDecoder } from './encoder-decoder.ts';
+import { openCached, release } from './kept.ts';
 import { imagePositions, positionShift } from './positions.ts';
 
 /**
@@ -26,13 +28,19 @@ export interface Language {
   /** For a prompt with an image, which moves the positions of what comes behind it. */
   emptyCache(batch: number, image?: Insertion): Cache;
   /** The cache after a call with `sequence` ids per text. */
-  advance(cache: Cache, outputs: Tensors, sequence: number): Cache;
+  advance(cache: Cache, kept: Residents, sequence: number): Cache;
   /**
    * Makes everything ready for one call and returns what is to be timed: the sessions' runs and nothing else. `ids` are
    * [batch, sequence] row by row; `image` is what the prompt shows.
    */
-  prepare(ids: readonly number[], batch: number, cache: Cache, image?: Insertion): () => Promise<Tensors>;
+  prepare(ids: readonly number[], batch: number, cache: Cache, image?: Insertion): () => Promise<Outputs>;
   close(): Promise<void>;
+}
+
+/** Results of a call: the logits on the host, keys and values where they were computed. */
+export interface Outputs {
+  readonly host: Tensors;
+  readonly kept: Residents;
 }
 
 /** What an image changes in a prompt. */
@@ -63,7 +71,7 @@ export async function languageGraphs(
 export async function openLanguage(job: Job<unknown>): Promise<Language> {
   const names = await languageGraphs(job.model);
   if (names.encoder !== null) return openEncoderDecoder(job);
-  const decoder = await job.open(names.decoder);
+  const decoder = await openCached(job, names.decoder);
   const embed = names.tokens === names.decoder ? null : await job.open(names.tokens);
   const dims = job.model.dims ?? {};
   return {
@@ -108,19 +116,33 @@ export async function* generateSteps(
 ): AsyncGenerator<Step, void> {
   let cache = language.emptyCache(batch, image);
   let ids: readonly number[] = prompt;
-  let outputs: Tensors = {};
-  for (let made = 0; made < newTokens; made++) {
-    const call = language.prepare(ids, batch, cache, made === 0 ? image : undefined);
-    yield {
-      phase: made === 0 ? 'prefill' : 'decode',
-      items: ids.length,
-      run: async () => {
-        outputs = await call();
-      },
-    };
-    cache = language.advance(cache, outputs, ids.length / batch);
-    ids = greedy(lastLogits(outputs));
+  let outputs: Outputs = { host: {}, kept: {} };
+  try {
+    for (let made = 0; made < newTokens; made++) {
+      const call = language.prepare(ids, batch, cache, made === 0 ? image : undefined);
+      yield {
+        phase: made === 0 ? 'prefill' : 'decode',
+        items: ids.length,
+        run: async () => {
+          outputs = await call();
+        },
+      };
+      cache = next(language, cache, outputs, ids.length / batch);
+      ids = greedy(lastLogits(outputs.host));
+    }
+  } finally {
+    // Whoever stops early leaves a cache and perhaps a call's results: all of it goes.
+    release(cache.tensors);
+    release(outputs.kept);
   }
+}
+
+/** The cache after a call; what it no longer holds is freed. */
+function next(language: Language, cache: Cache, { kept }: Outputs, sequence: number): Cache {
+  const after = language.advance(cache, kept, sequence);
+  release(cache.tensors, after.tensors);
+  release(kept, after.tensors);
+  return after;
 }
 
 /**
@@ -138,10 +160,11 @@ export async function forcedLogits(
   let ids: readonly number[] = prompt;
   for (const name of ['prefill', 'decode.1', 'decode.2']) {
     const outputs = await language.prepare(ids, batch, cache, name === 'prefill' ? image : undefined)();
-    out[`${name}.logits`] = lastLogits(outputs);
-    cache = language.advance(cache, outputs, ids.length / batch);
+    out[`${name}.logits`] = lastLogits(outputs.host);
+    cache = next(language, cache, outputs, ids.length / batch);
     ids = Array.from({ length: batch }, (_, b) => prompt[(b * prompt.length) / batch]!);
   }
+  release(cache.tensors);
   return out;
 }
 

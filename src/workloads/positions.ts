@@ -1,4 +1,4 @@
-import type { Session } from '../core/backend.ts';
+import type { Opened } from '../core/backend.ts';
 import { VersusError } from '../core/errors.ts';
 import type { ValueInfo } from '../core/graph.ts';
 import { gridPositions, type Run } from '../core/positions.ts';
@@ -6,7 +6,7 @@ import type { Tensors } from '../core/tensor.ts';
 import { asInts } from './inputs.ts';
 
 /** The position input of a decoder that wants frame, row and column of every token; null for one axis, or none. */
-function gridInput(decoder: Session): ValueInfo | null {
+function gridInput(decoder: Opened): ValueInfo | null {
   const found = decoder.inputs.find((i) => i.name === 'position_ids' && i.shape.length === 3);
   if (!found) return null;
   const [axes] = found.shape;
@@ -21,7 +21,7 @@ function gridInput(decoder: Session): ValueInfo | null {
  * @throws VersusError `input` when the runs are not as long as the prompt
  */
 export function imagePositions(
-  decoder: Session,
+  decoder: Opened,
   runs: readonly Run[],
   { batch, sequence }: { readonly batch: number; readonly sequence: number },
 ): Tensors {
@@ -40,7 +40,7 @@ export function imagePositions(
 }
 
 /** How far positions behind the prompt are from their places in the cache; 0 for a decoder with one axis. */
-export function positionShift(decoder: Session, runs: readonly Run[]): number {
+export function positionShift(decoder: Opened, runs: readonly Run[]): number {
   if (!gridInput(decoder)) return 0;
   const { places, next } = gridPositions(runs);
   return next - places.length;

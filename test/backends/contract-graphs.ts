@@ -107,3 +107,13 @@ export function impossible(): Graph {
     nodes: [{ op: 'Frobnicate', name: 'head/Frobnicate', inputs: ['x'], outputs: ['y'], attrs: {} }],
   };
 }
+
+/** A state that is added to, and its sum: next = state + step, total = Σ next. The smallest training step. */
+export function counter(): Graph {
+  const b = new GraphBuilder('counter');
+  const state = b.input('state', 'float32', ['n', 4]);
+  const next = b.add(state, b.input('step', 'float32', [1]));
+  b.output('next', next);
+  b.output('total', b.reduceSum(next, [0, 1]));
+  return b.build();
+}

@@ -19,6 +19,7 @@ import {
   impossible,
   tokens,
 } from './contract-graphs.ts';
+import { residentContract } from './contract-residents.ts';
 
 const FIXTURES = join(import.meta.dirname, '..', 'fixtures');
 setFlagsFromString('--expose-gc');
@@ -55,6 +56,8 @@ export async function backendContract(backend: Backend): Promise<void> {
       expect(v).toBeCloseTo(expected[i]!, 4);
     });
   };
+
+  residentContract(backend, availability.device, files);
 
   describe(`${backend.name} keeps the backend contract`, () => {
     it('names its device, version and precisions', () => {
@@ -261,6 +264,15 @@ export async function backendContract(backend: Backend): Promise<void> {
           expect(Object.values(nodes).reduce((a, b) => a + b, 0)).toBeGreaterThan(0);
           expect(share).toBe(1);
           expect(strays).toEqual([]);
+          const times = await s.profile?.();
+          if (times) {
+            expect(times.length).toBeGreaterThan(0);
+            for (const node of times) {
+              expect(node.op).not.toBe('');
+              expect(node.ms).toHaveLength(2);
+              expect(node.ms.every((ms) => ms >= 0)).toBe(true);
+            }
+          }
           near(await s.run(x([1, 2, 3])), 'y', denseByHand([[1, 2, 3]]).y);
         },
         { precision: 'fp32', prove: true },

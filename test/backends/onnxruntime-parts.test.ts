@@ -2,7 +2,9 @@ import { describe, expect, it } from 'vitest';
 import { webgpuDevice } from '../../src/backends/onnxruntime/devices.ts';
 import { explain } from '../../src/backends/onnxruntime/errors.ts';
 import { onnxruntime } from '../../src/backends/onnxruntime/index.ts';
-import { placementFromProfile } from '../../src/backends/onnxruntime/placement.ts';
+import { placementOf } from '../../src/backends/onnxruntime/placement.ts';
+import { nodeRuns, nodeTimes } from '../../src/backends/onnxruntime/profile.ts';
+import type { Provider } from '../../src/backends/onnxruntime/provider.ts';
 
 // Before the first probe of this process: a driver list that leads nowhere, as on a machine without Vulkan.
 process.env.VK_ICD_FILENAMES = '/nonexistent/icd.json';
@@ -17,6 +19,50 @@ const profile = (...events: unknown[]): string =>
   JSON.stringify([{ cat: 'Session', name: 'model_run' }, ...events]);
 const GPU = 'WebGpuExecutionProvider';
 const CPU = 'CPUExecutionProvider';
+
+const placementFromProfile = (text: string, provider: Provider) => placementOf(nodeRuns(text), provider);
+const timed = (event: ReturnType<typeof node>, dur: number) => ({ ...event, dur });
+const program = (name: string, dur: number) => ({ cat: 'Api', name, dur });
+
+describe('times from a profile', () => {
+  it('are the host’s where there is no other clock, run by run', () => {
+    const conv = node('Conv', CPU, [{ float: [1, 4] }]);
+    expect(nodeTimes(nodeRuns(profile(timed(conv, 1500), timed(conv, 500))))).toEqual([
+      { name: 'Conv', op: 'Conv', device: CPU, ms: [1.5, 0.5], inputs: [], outputs: [[1, 4]] },
+    ]);
+  });
+
+  it('are the GPU’s own where it says so, and nothing for a node that starts no program', () => {
+    const [conv, view, host] = [node('Conv', GPU, []), node('Reshape', GPU, []), node('Where', CPU, [])];
+    const run = [timed(conv, 10), timed(view, 9), timed(host, 1000)];
+    const text = profile(
+      ...[...run, ...run],
+      ...[program('Conv&Conv&Im2Col', 1000), program('Conv&Conv&MatMul', 2000)],
+      ...[program('Conv&Conv&Im2Col', 1), program('Conv&Conv&MatMul', 2)],
+    );
+    expect(nodeRuns(text).map(({ name, ms }) => [name, ms])).toEqual([
+      ['Conv', [3, 0.003]],
+      ['Reshape', [0, 0]],
+      ['Where', [1, 1]],
+    ]);
+    const placement = placementFromProfile(text, 'webgpu')!;
+    expect(placement.times).toEqual({ [GPU]: 3.003, [CPU]: 2 });
+    expect(placement.share_of_time).toBeCloseTo(3.003 / 5.003, 12);
+    expect(placement.share).toBe(2 / 3);
+  });
+
+  it('know only the mean where runs started unequal numbers of programs', () => {
+    const conv = timed(node('a&b', GPU, []), 1);
+    const text = profile(
+      conv,
+      conv,
+      program('a&b&Conv&x', 3000),
+      program('a&b&Conv&x', 2000),
+      program('a&b&Conv&x', 1000),
+    );
+    expect(nodeRuns(text)[0]!.ms).toEqual([3, 3]);
+  });
+});
 
 describe('placement from a profile', () => {
   it('counts each node once and names the operators that ran elsewhere', () => {

@@ -117,7 +117,7 @@ describe('github-action-benchmark', () => {
     ]);
     expect(bigger.map((e: { name: string }) => e.name.split(' ')[1])).toEqual(['throughput', 'gflops']);
     expect(runReporters.map((r) => r.name)).toEqual(['junit', 'gab']);
-    const input = { info: run, rows, comparisons: [] };
+    const input = { info: run, rows, comparisons: [], acrossBackends: [] };
     const files = (await Promise.all(runReporters.map((r) => r.render(input)))).flat();
     expect(files.map((f) => f.file)).toEqual([
       'junit.xml',

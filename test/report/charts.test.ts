@@ -55,15 +55,44 @@ test('bars stand beside their own names, best first, with intervals', () => {
 });
 
 test('what is not valid is hatched, has no interval, and says why', () => {
-  const [, webgpu] = at('classification-classify-latency', 'vit-b-16');
+  const [, webgpu] = at('classification-classify-latency-by-backend', 'vit-b-16');
   expect(webgpu).toMatchObject({ hatched: true });
   expect(webgpu).not.toHaveProperty('xMin');
   expect(webgpu!.label).toMatch(/^invalid/);
   expect(webgpu!.tip!.join()).toContain('logits differ');
-  expect(named('classification-classify-latency').subtitle.join()).toContain('software adapter');
+  expect(named('classification-classify-latency-by-backend').subtitle.join()).toContain('software adapter');
   expect(at('text-tasks-generate-ttft', 'phi-3-vision').find((datum) => datum?.label)?.label).toBe(
     'out of memory',
   );
+});
+
+test('backends stand side by side: a series each, logarithmic where values span more than ten times', () => {
+  const file = 'backends-classify-latency-by-backend';
+  const { datasets, labels } = named(file).config.data;
+  expect(labels).toEqual(['resnet-18', 'deit-s-16', 'swin-t']);
+  expect(datasets.map(({ label }) => label)).toEqual([
+    'onnxruntime-cpu',
+    'tfjs-wasm',
+    'onnxruntime-webgpu',
+    expect.stringMatching(/^hatched: not ranked/),
+  ]);
+  const valid = at(file, 'resnet-18').slice(0, 2);
+  for (const datum of valid) expect(datum!.xMin!).toBeLessThan(datum!.xMax!);
+  expect(at(file, 'swin-t').map((datum) => datum?.hatched)).toEqual([false, true, true, undefined]);
+  expect(at(file, 'swin-t')[2]).toMatchObject({ x: 0, label: 'unsupported' });
+  const { x } = named(file).config.options.scales as { x: { type?: string; min: number; max: number } };
+  expect(x.type).toBe('logarithmic');
+  expect(x.min).toBeLessThan(valid[0]!.x!);
+  expect(x.max).toBeGreaterThan(valid[1]!.xMax!);
+  const narrow = named('classification-classify-latency-by-backend').config.options.scales as typeof x & {
+    x: { type?: string };
+  };
+  expect(narrow.x.type).toBeUndefined();
+});
+
+test('a chart of arms shows one backend where the backends have a chart of their own', () => {
+  expect(series('backends-classify-latency').map(({ label }) => label)).toEqual(['CNN', 'transformer']);
+  expect(named('backends-classify-latency').subtitle[0]).toContain('onnxruntime-cpu');
 });
 
 test('rates are shown at the largest batch, latencies at the smallest', () => {
@@ -118,7 +147,7 @@ test('a large run has few charts with few arms, and says what is left out', () =
   for (const { config, subtitle } of few) {
     const shown = config.data.labels?.length ?? config.data.datasets.length;
     expect(shown).toBeLessThan(30);
-    expect(subtitle.join()).toMatch(/of 120 arms|smallest 14 of 120 arms/);
+    expect(subtitle.join()).toMatch(/of 120 arms|smallest 14 of 120 arms|\d+ slower models/);
   }
 });
 

@@ -16,7 +16,7 @@ import { sampleInput } from './sample.ts';
 import { HOSTILE } from './sample-suites.ts';
 
 const { charts } = chartsOf(sampleInput());
-const chart = charts.find(({ file }) => file === 'classification-classify-latency')!;
+const chart = charts.find(({ file }) => file === 'classification-classify-latency-by-backend')!;
 
 interface Area {
   readonly left: number;
@@ -80,6 +80,22 @@ test('arrows, signs and units are glyphs of their own, not boxes', () => {
 
 test('the same chart twice is the same picture', () => {
   expect(toPng(chart).equals(toPng(chart))).toBe(true);
+});
+
+test('a bar that is not ranked is hatched in PNG and SVG, and so is its entry in the legend', () => {
+  const plain = structuredClone(chart) as typeof chart & {
+    config: { data: { datasets: { hatchKey?: boolean; data: { hatched?: boolean }[] }[] } };
+  };
+  const { datasets } = plain.config.data;
+  const key = datasets.find(({ hatchKey }) => hatchKey)!;
+  Object.assign(key, { hatchKey: false });
+  const [withKey, withoutKey] = [toSvg(chart), toSvg(plain)];
+  // A clip path around the box in the legend, then one around each bar.
+  const clips = (svg: string) => svg.match(/<clipPath/g)?.length ?? 0;
+  expect(clips(withKey)).toBe(clips(withoutKey) + 1);
+  expect(toPng(chart).equals(toPng(plain))).toBe(false);
+  for (const { data } of datasets) for (const datum of data) datum.hatched = false;
+  expect(clips(toSvg(plain))).toBe(clips(withoutKey) - 4);
 });
 
 test('an SVG is well formed, has its text as outlines, and loads nothing', () => {

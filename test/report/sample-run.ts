@@ -1,4 +1,4 @@
-import type { RunRecord } from '../../src/core/record.ts';
+import type { ProbedBackend, RunRecord } from '../../src/core/record.ts';
 import type { CellInfo, Comparison, RunInfo, Summary } from '../../src/core/report.ts';
 import type { SampleSuite } from './sample.ts';
 
@@ -30,6 +30,7 @@ function compare(a: Summary, b: Summary): Comparison {
   const side = (row: Summary) => ({
     case_id: row.case_id,
     arm: row.arm,
+    backend: row.backend,
     value: row.value,
     rounds: row.rounds,
     status: row.status,
@@ -64,6 +65,26 @@ function compare(a: Summary, b: Summary): Comparison {
     notes: few ? ['need >= 6 rounds for a 95% interval'] : [],
   };
 }
+
+/** Backends as the sample's machine has them, one of them not at all. */
+const BACKENDS: readonly ProbedBackend[] = [
+  ...['onnxruntime-cpu', 'onnxruntime-webgpu', 'tfjs-wasm'].map((name) => ({
+    name,
+    available: true,
+    version: '1.0.0',
+    device: null,
+    reason: null,
+    fix: null,
+  })),
+  {
+    name: 'onnxruntime-cuda',
+    available: false,
+    version: null,
+    device: null,
+    reason: 'no NVIDIA driver was found.',
+    fix: 'install one, then <b>reboot</b>',
+  },
+];
 
 /** The run around the cells, with the warnings that a real machine gives. */
 export function runInfo(suites: readonly SampleSuite[], cells: readonly CellInfo[], rounds: number): RunInfo {
@@ -101,6 +122,10 @@ export function runInfo(suites: readonly SampleSuite[], cells: readonly CellInfo
       })),
     ],
     suites: suites.map(({ info }) => info),
+    backends: BACKENDS.filter(
+      ({ name, available }) =>
+        suites.length > 0 && (!available || suites.some(({ backends }) => backends.includes(name))),
+    ),
   };
   return {
     run,

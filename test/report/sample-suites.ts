@@ -51,7 +51,7 @@ const arm = (
 });
 
 export function sampleSuites(): SampleSuite[] {
-  return [classification(), zeroShot(), textTasks(), alone(), hostile()];
+  return [classification(), zeroShot(), textTasks(), alone(), racing(), hostile()];
 }
 
 function classification(): SampleSuite {
@@ -132,6 +132,45 @@ function alone(): SampleSuite {
     backends: ['onnxruntime-cpu'],
     arms: [arm('clip-vit-b-32', 'CLIP', { vision: 38.3, text: 412, similarity: 0.08 }, 151_277_313, 51.2e9)],
     trouble: {},
+  };
+}
+
+/** Models on three backends: valid, valid and slower, and in every way not ranked. */
+function racing(): SampleSuite {
+  return {
+    info: {
+      name: 'backends',
+      question: 'Which backend is fastest?',
+      headline: ['latency', 'throughput'],
+      contrasts: [['resnet-18', 'deit-s-16']],
+      metrics: { classify: [latency, images] },
+    },
+    workload: 'classify',
+    batches: [1],
+    backends: ['onnxruntime-cpu', 'tfjs-wasm', 'onnxruntime-webgpu'],
+    arms: [
+      arm('resnet-18', 'CNN', { infer: 23.9 }, 11_689_512, 1.814e9),
+      arm('deit-s-16', 'transformer', { infer: 48.8 }, 22_050_664, 4.6e9),
+      arm('swin-t', 'transformer', { infer: 55.1 }, 28_288_354, 4.5e9),
+    ],
+    trouble: {
+      'resnet-18 onnxruntime-webgpu': {
+        status: 'correctness-only',
+        reason: 'llvmpipe is a software adapter: its speed says nothing about a GPU',
+      },
+      'deit-s-16 onnxruntime-webgpu': {
+        status: 'invalid',
+        reason: 'outputs differ from onnxruntime-cpu: logits, relative 0.31 where 0.001 is allowed',
+      },
+      'swin-t onnxruntime-webgpu': {
+        status: 'unsupported',
+        reason: 'GridSample is not supported: node "/layers/0/roll", opset 20',
+      },
+      'swin-t tfjs-wasm': {
+        status: 'invalid',
+        reason: '12% of the nodes did not run on tfjs-wasm: Gather',
+      },
+    },
   };
 }
 

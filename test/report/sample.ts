@@ -1,6 +1,7 @@
 import { type Random, random, seedOf } from '../../src/core/random.ts';
 import type { Cell, ColdPhases, Status, SuiteInfo } from '../../src/core/record.ts';
 import type { CellInfo, ReportInput, Summary } from '../../src/core/report.ts';
+import { compareBackends } from '../../src/stats/compare.ts';
 import { comparisons, runInfo } from './sample-run.ts';
 import { sampleSuites } from './sample-suites.ts';
 
@@ -33,7 +34,11 @@ const DEVICES = {
     driver: 'Mesa 25.0.7',
     software: true,
   },
+  'tfjs-wasm': { kind: 'cpu', name: 'AMD EPYC 7763', driver: null, software: false },
 } as const;
+
+/** How many times longer a backend takes than the first. */
+const SLOWER: Readonly<Record<string, number>> = { 'onnxruntime-webgpu': 9, 'tfjs-wasm': 5 };
 
 /** What `summarise` and `compareArms` would hand to the reporters, made up but consistent. Equal arguments, equal input. */
 export function sampleInput(
@@ -54,7 +59,8 @@ export function sampleInput(
       }
     }
   }
-  return { info: runInfo(suites, cells, rounds), rows, comparisons: comparisons(suites, rows) };
+  const info = runInfo(suites, cells, rounds);
+  return { info, rows, comparisons: comparisons(suites, rows), acrossBackends: compareBackends(info, rows) };
 }
 
 function sampleCell(suite: SampleSuite, arm: SampleArm, backend: string, batch: number, rounds: number) {
@@ -74,7 +80,7 @@ function sampleCell(suite: SampleSuite, arm: SampleArm, backend: string, batch: 
   const status = trouble?.status ?? 'ok';
   const reason = trouble?.reason ?? null;
   const ran = status === 'ok' || status === 'invalid' || status === 'correctness-only';
-  const slow = backend === 'onnxruntime-webgpu' ? 9 : 1;
+  const slow = SLOWER[backend] ?? 1;
   const phases = Object.entries(arm.phases).map(([name, ms]) => [name, ms * slow * batch ** 0.93] as const);
   const total = phases.reduce((sum, [, ms]) => sum + ms, 0);
   const medians = Array.from({ length: rounds }, () => total * (1 + 0.012 * normal(rng)));

@@ -8,6 +8,7 @@ const plain = (phrase: Phrase): string =>
 const side = (arm: string, value: number | null, rounds = 7) => ({
   case_id: arm,
   arm,
+  backend: 'onnxruntime-cpu',
   value,
   rounds,
   status: 'ok' as const,

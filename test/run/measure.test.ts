@@ -1,7 +1,7 @@
 import { describe, expect, it, vi } from 'vitest';
 import type { PhaseSamples } from '../../src/core/record.ts';
 import type { Activity } from '../../src/core/workload.ts';
-import { measure, repeat } from '../../src/run/measure.ts';
+import { affordable, measure, repeat } from '../../src/run/measure.ts';
 import { SampleStore } from '../../src/run/samples.ts';
 
 const sleep = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
@@ -33,6 +33,25 @@ async function collect(target: Activity, limits: Parameters<typeof measure>[1]) 
   const phases = Object.fromEntries(store.all().map((p) => [p.phase, p]));
   return { failure, chunks, phases };
 }
+
+describe('what a slow backend can afford', () => {
+  const asked = { minTimeMs: 400, minRepetitions: 3, warmupRepetitions: 1, maxTimeMs: 4000 };
+
+  it.each([
+    [10, 3, 1],
+    [1000, 3, 1],
+    [1200, 3, 0],
+    [1900, 2, 0],
+    [5000, 1, 0],
+  ])('after a cold repetition of %d ms: %d repetitions, %d to warm up', (coldMs, minRepetitions, warmupRepetitions) => {
+    expect(affordable(asked, coldMs)).toEqual({ ...asked, minRepetitions, warmupRepetitions });
+  });
+
+  it('changes nothing without a limit', () => {
+    const { maxTimeMs: _, ...unlimited } = asked;
+    expect(affordable(unlimited, 60_000)).toBe(unlimited);
+  });
+});
 
 describe('the timed loop', () => {
   it('warms up without a trace, then keeps whole repetitions in time order', async () => {

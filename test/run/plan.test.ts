@@ -4,7 +4,7 @@ import type { Availability } from '../../src/core/backend.ts';
 import type { Suite } from '../../src/core/suite.ts';
 import type { PlanFilter } from '../../src/run/filter.ts';
 import { plan, referenceCell } from '../../src/run/plan.ts';
-import { backend, CPU, config, model, workload } from './sketch.ts';
+import { backend, CPU, config, model, PROFILE, workload } from './sketch.ts';
 
 const SUITE: Suite = {
   name: 'classification',
@@ -84,17 +84,56 @@ describe('plan', () => {
     expect(() => found({ ...SUITE, precisions: ['fp32'] }, ['int4'])).toThrow(/nothing to measure/);
   });
 
-  it('asks a software adapter only for the lowest tier of a suite, unless it was named', () => {
+  describe('asks a backend that was not named for as much as where it computes is worth', () => {
     const soft: Availability = { ...CPU, device: { ...CPU.device, kind: 'gpu', software: true } };
-    const probes = new Map([...PROBES, ['gpu', soft] as const]);
-    const onGpu = (filter: Partial<PlanFilter>, suite: Suite = SUITE) =>
-      plan(config([suite]), { profile: 'default', ...filter }, probes)
+    const gpu: Availability = { ...CPU, device: { ...CPU.device, kind: 'gpu' } };
+    const two: Suite = {
+      ...SUITE,
+      arms: [...SUITE.arms, { name: 'deit', model: model('deit-s-16'), tier: 'smoke' }],
+    };
+    const asked = (probe: Availability, filter: Partial<PlanFilter>, suite: Suite = two) =>
+      plan(
+        config([suite], { profiles: { ...config([]).profiles, release: { ...PROFILE, tier: 'release' } } }),
+        { profile: 'default', ...filter },
+        new Map([...PROBES, ['gpu', probe]]),
+      )
         .cells.filter((cell) => cell.backend === 'gpu')
         .map((cell) => `${cell.arm} b${cell.batch}`);
-    expect(onGpu({})).toEqual(['small b1']);
-    expect(onGpu({ backends: ['gpu'] })).toHaveLength(6);
-    const untiered = { ...SUITE, arms: SUITE.arms.map(({ name, model: of }) => ({ name, model: of })) };
-    expect(onGpu({}, untiered)).toHaveLength(4);
+
+    it.each<[string, Availability, string, string[] | number]>([
+      ['a real GPU', gpu, 'smoke', ['small b1', 'deit b1']],
+      ['a real GPU', gpu, 'default', 8],
+      ['a real GPU', gpu, 'release', 10],
+      ['a second backend on the processor', CPU, 'smoke', ['small b1']],
+      ['a second backend on the processor', CPU, 'default', ['small b1', 'deit b1']],
+      ['a second backend on the processor', CPU, 'release', 10],
+      ['a software adapter', soft, 'smoke', ['small b1']],
+      ['a software adapter', soft, 'default', ['small b1']],
+      ['a software adapter', soft, 'release', ['small b1', 'deit b1']],
+    ])('%s, %#: profile %s', (_, probe, profile, expected) => {
+      const found = asked(probe, { profile });
+      if (typeof expected === 'number') expect(found).toHaveLength(expected);
+      else expect(found).toEqual(expected);
+    });
+
+    it('asks it for everything when it is named', () => {
+      expect(asked(soft, { backends: ['gpu'] })).toHaveLength(8);
+      expect(asked(CPU, { backends: ['gpu'] })).toHaveLength(8);
+    });
+
+    it('leaves to the main backends what the suite leaves to them', () => {
+      const [small, ...others] = two.arms;
+      const suite: Suite = { ...two, arms: [{ ...small!, mainBackendsOnly: true }, ...others] };
+      expect(asked(CPU, {}, suite)).toEqual(['deit b1']);
+      expect(asked(CPU, { profile: 'release' }, suite)).toHaveLength(10);
+      expect(asked(soft, {}, suite)).toEqual(['deit b1']);
+    });
+
+    it('takes a suite without tiers for a suite of one tier', () => {
+      const untiered = { ...SUITE, arms: SUITE.arms.map(({ name, model: of }) => ({ name, model: of })) };
+      expect(asked(CPU, {}, untiered)).toEqual(['small b1', 'large b1', 'vit b1', 'huge b1']);
+      expect(asked(soft, {}, untiered)).toEqual(['small b1']);
+    });
   });
 
   it('marks software adapters', () => {

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { Cell, RecordLine, RunRecord } from '../../src/core/record.ts';
 import type { Comparison } from '../../src/core/report.ts';
-import { compareArms, compareRuns } from '../../src/stats/compare.ts';
+import { compareArms, compareBackends, compareRuns } from '../../src/stats/compare.ts';
 import { summarise } from '../../src/stats/summarise.ts';
 import { cellOf, checkOf, END, measured, runOf } from './records.ts';
 
@@ -123,6 +123,39 @@ describe('compareArms', () => {
     const suites = [{ ...runOf([]).suites[0]!, contrasts: [['c', 'b']] as const }];
     const given = await arms(lines, { suites }, [a, b, c]);
     expect(given.of('latency')).toMatchObject({ a: { arm: 'c' }, b: { arm: 'b' }, verdict: 'b' });
+  });
+});
+
+describe('compareBackends', () => {
+  const on = (backend: string) => cellOf('a', { backend });
+  const [cpu, wasm, gpu] = [on('cpu'), on('wasm'), on('gpu')];
+  const across = async (plan: Cell[], lines: RecordLine[]) => {
+    const { info, rows } = await summary(plan, lines);
+    return compareBackends(info, rows);
+  };
+
+  it('compares one arm on every two valid backends, round by round, on the metrics that the suite leads with', async () => {
+    const lines = [...measured(cpu, SIX), ...measured(wasm, times(3)), ...measured(gpu, times(0.5))];
+    const found = await across([cpu, wasm, gpu], lines);
+    expect(found.map((c) => [c.metric, c.backend, c.a.backend, c.b.backend, c.verdict])).toEqual([
+      ['latency', 'cpu / wasm', 'cpu', 'wasm', 'a'],
+      ['latency', 'cpu / gpu', 'cpu', 'gpu', 'b'],
+      ['latency', 'wasm / gpu', 'wasm', 'gpu', 'b'],
+    ]);
+    expect(found[0]).toMatchObject({ ratio: expect.closeTo(3, 9), a: { arm: 'a' }, b: { arm: 'a' } });
+    expect(found[0]!.method).toContain('paired Hodges–Lehmann, n=6');
+    expect(found[0]!.p_adjusted!).toBeGreaterThanOrEqual(3 * found[0]!.p!);
+  });
+
+  it('leaves out what is invalid and what only one backend has, and never crosses arms or batches', async () => {
+    const other = cellOf('b', { backend: 'wasm' });
+    const larger = cellOf('a', { backend: 'wasm', batch: 4 });
+    const bad = [
+      checkOf(gpu, { status: 'invalid', reason: 'logits differ' }),
+      ...measured(gpu, SIX).slice(1),
+    ];
+    const lines = [...measured(cpu, SIX), ...measured(other, SIX), ...measured(larger, SIX), ...bad];
+    expect(await across([cpu, other, larger, gpu], lines)).toEqual([]);
   });
 });
 

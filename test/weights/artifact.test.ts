@@ -223,6 +223,27 @@ describe('prepareArtifacts', () => {
     expect(await entries()).toEqual([]);
   });
 
+  it('identifies a user’s ONNX file by the files beside it too, as they are now', async () => {
+    const mine = await mkdtemp(join(cacheDir, 'mine-'));
+    // An initialiser that is read on demand, so that only a look at the other file tells.
+    const large = { ...tinyModel('large', 2048), files: { head: join(mine, 'head.onnx') } };
+    const built = await prepareArtifacts(tinyModel('large', 2048), options());
+    for (const name of ['head.onnx', 'weights.safetensors'])
+      await copyFile(join(dirname(built.head!.path), name), join(mine, name));
+    const first = (await prepareArtifacts(large, options())).head!.sha256;
+    const data = join(mine, 'weights.safetensors');
+    const { atime, mtime } = await stat(data);
+    const changed = await readFile(data);
+    changed[8192]! ^= 1;
+    await writeFile(data, changed);
+    await utimes(data, atime, mtime);
+    const second = (await prepareArtifacts(large, options())).head!.sha256;
+    expect(second).not.toBe(first);
+    changed[8192]! ^= 1;
+    await writeFile(data, changed);
+    expect((await prepareArtifacts(large, options())).head!.sha256).toBe(first);
+  });
+
   it('says what is wrong with a model, and leaves nothing behind', async () => {
     const clash = (width: number) => {
       const g = new GraphBuilder('g');

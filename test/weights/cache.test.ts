@@ -25,11 +25,11 @@ function addition(more: Partial<Addition> = {}): Addition {
       built++;
       await writeFile(join(dir, 'a.onnx'), 'abc');
       return {
-        version: 1,
+        version: 2,
         key: KEY,
         model: 'm',
         precision: 'fp32',
-        weights: { id: 'i', label: 'l', trained: false },
+        weights: { id: 'i', content: 'i', label: 'l', trained: false },
         files: { 'a.onnx': 3 },
       };
     },

@@ -6,7 +6,7 @@ import { VersusError } from '../../src/core/errors.ts';
 import { float32 } from '../../src/core/tensor.ts';
 import { type HubOptions, hub } from '../../src/weights/hub/index.ts';
 import { isModelFile } from '../../src/weights/hub/names.ts';
-import { prepareArtifacts, writeSafetensors } from '../../src/weights/index.ts';
+import { prepareArtifacts, safetensors, writeSafetensors } from '../../src/weights/index.ts';
 import { model } from '../../src/zoo/index.ts';
 import { exportLikeHub } from './hub-layout.ts';
 import { answer, breakAfter, startHub, type TestHub } from './hub-server.ts';
@@ -89,6 +89,16 @@ describe('hub', () => {
     expect(server.seen.length).toBe(asked + 1);
     await (await open({ revision: server.commit })).close();
     expect(server.seen.length).toBe(asked + 1);
+  });
+
+  it('records the same of a model as the same numbers from a folder', async () => {
+    const weights = hub('acme/tiny', 'main', { env: { HF_ENDPOINT: server.endpoint } });
+    const options = { cacheDir: CACHE(), maxBytes: 1e9, precision: 'fp32' } as const;
+    const from = await prepareArtifacts({ ...TINY, weights }, options);
+    const copy = safetensors(join(folder(), server.commit));
+    const local = await prepareArtifacts({ ...TINY, weights: copy }, options);
+    expect(local.model!.path).not.toBe(from.model!.path);
+    expect(local.model!.sha256).toBe(from.model!.sha256);
   });
 
   it('sends the token to the hub and not to the storage behind it', async () => {

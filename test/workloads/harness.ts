@@ -7,7 +7,7 @@ import { reference } from '../../src/backends/reference.ts';
 import type { Precision } from '../../src/core/backend.ts';
 import type { ModelDef } from '../../src/core/model.ts';
 import type { Activity, Job, Step, Workload } from '../../src/core/workload.ts';
-import { openArtifact, prepareArtifacts } from '../../src/weights/index.ts';
+import { openArtifact, openArtifactResident, prepareArtifacts } from '../../src/weights/index.ts';
 
 export const scratch = mkdtempSync(path.join(os.tmpdir(), 'versus-workloads-'));
 export const cleanUp = () => rmSync(scratch, { recursive: true, force: true });
@@ -47,6 +47,13 @@ export async function openActivity<P>(setup: Setup<P>): Promise<Activity> {
         precision,
         optimisation: 'disabled',
       }),
+    openResident: (name, keep) =>
+      openArtifactResident(
+        backends[setup.backend ?? 'cpu'],
+        artifacts[name]!,
+        { precision, optimisation: 'disabled' },
+        keep,
+      ),
     dataset: () => smallShapes.prepare(path.join(scratch, 'datasets')),
   };
   return setup.workload.open(job);

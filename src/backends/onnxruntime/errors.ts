@@ -114,6 +114,17 @@ const RULES: readonly Rule[] = [
     node: 2,
   },
   {
+    pattern: /"([^"]*)" is not a valid output name/,
+    kind: 'input',
+    say: (m) => `the graph has no output '${m[1]}' to keep`,
+  },
+  {
+    pattern: /Tensor\.location is not supported|Tensor\.gpuBuffer (?:has been disposed|must be an external)/,
+    kind: 'input',
+    say: () => 'a tensor on the GPU was disposed of before the run that reads it had ended',
+    next: 'dispose of residents after the run that they are fed to',
+  },
+  {
     pattern: /Got invalid dimensions for input|Unexpected input data type|Invalid rank for input/,
     kind: 'input',
     say: (m) => tidy(m.input),

@@ -1,8 +1,10 @@
 import type { Backend } from '../../core/backend.ts';
 import { VersusError } from '../../core/errors.ts';
+import { throughHost } from '../../core/through-host.ts';
 import type { ProviderOptions } from './options.ts';
 import { probe } from './probe.ts';
 import type { Provider } from './provider.ts';
+import { openResidentSession } from './resident-session.ts';
 import { openSession } from './session.ts';
 
 export type { ProviderOptions } from './options.ts';
@@ -26,5 +28,23 @@ export function onnxruntime(provider: Provider, options: ProviderOptions = {}): 
     name: `onnxruntime-${provider}`,
     probe: () => probe(provider, options.deviceId ?? null),
     open: (artifact, open) => openSession(provider, options, artifact, open),
+    ...residency(provider, options),
+  };
+}
+
+/** Of the providers in the npm packages, webgpu alone leaves outputs on its device; the CPU's outputs are on the host anyway. */
+function residency(provider: Provider, options: ProviderOptions): Pick<Backend, 'openResident'> {
+  if (provider === 'webgpu') {
+    return { openResident: (artifact, open, keep) => openResidentSession(options, artifact, open, keep) };
+  }
+  if (provider !== 'cpu') return {};
+  return {
+    openResident: async (artifact, open, keep) =>
+      throughHost(
+        await openSession(provider, options, artifact, open),
+        `onnxruntime-${provider}`,
+        keep,
+        true,
+      ),
   };
 }

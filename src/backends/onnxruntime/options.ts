@@ -23,7 +23,6 @@ const SESSION_FIELDS: ReadonlySet<string> = new Set([
   'logSeverityLevel',
   'logVerbosityLevel',
   'optimizedModelFilePath',
-  'preferredOutputLocation',
 ]);
 
 type Entries = Record<string, unknown>;
@@ -32,13 +31,13 @@ type Entries = Record<string, unknown>;
  * The runtime's session options for an `open`. `extra` may hold fields of `InferenceSession.SessionOptions`
  * (`enableMemPattern` …) and groups of configuration entries (`{ session: { intra_op… : '1' } }`).
  *
- * @param profilePrefix path prefix of the profile file, when placement is to be proven
+ * @param session path prefix of the profile file, when placement is to be proven; outputs that stay on the GPU
  */
 export function sessionOptions(
   provider: Provider,
   own: ProviderOptions,
   open: OpenOptions,
-  profilePrefix: string | null,
+  { profilePrefix, keep }: { readonly profilePrefix: string | null; readonly keep: readonly string[] },
 ): InferenceSession.SessionOptions {
   const fields: Entries = {};
   const entries: Entries = {};
@@ -62,6 +61,9 @@ export function sessionOptions(
     logSeverityLevel: 4,
     ...(open.threads === undefined ? {} : { intraOpNumThreads: open.threads }),
     ...(profilePrefix === null ? {} : { enableProfiling: true, profileFilePrefix: profilePrefix }),
+    ...(keep.length === 0
+      ? {}
+      : { preferredOutputLocation: Object.fromEntries(keep.map((name) => [name, 'gpu-buffer'])) }),
     ...fields,
     ...(Object.keys(entries).length === 0 ? {} : { extra: entries }),
   };

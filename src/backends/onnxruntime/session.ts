@@ -1,22 +1,17 @@
 import type * as Ort from 'onnxruntime-node';
-import type { OpenOptions, Placement, Session } from '../../core/backend.ts';
-import { VersusError } from '../../core/errors.ts';
-import type { ValueInfo } from '../../core/graph.ts';
+import type { OpenOptions, Session } from '../../core/backend.ts';
 import type { Artifact } from '../../core/model.ts';
 import type { Tensors } from '../../core/tensor.ts';
 import { checkFeeds, checkFetch } from '../feeds.ts';
-import { explain } from './errors.ts';
-import { type ProviderOptions, recordedOptions, sessionOptions } from './options.ts';
-import { type ProfileFolder, placementFromProfile, profileFolder } from './placement.ts';
+import { NativeSession } from './native.ts';
+import type { ProviderOptions } from './options.ts';
 import type { Provider } from './provider.ts';
-import { loadRuntime } from './runtime.ts';
-import { describeValues, fromRuntime, tensorWrapper } from './tensors.ts';
+import { fromRuntime, tensorWrapper } from './tensors.ts';
 
 /**
- * Loads an artifact's file (external data beside it) on one provider.
+ * A session that takes and gives tensors on the host.
  *
- * @throws VersusError `unsupported` (operator, opset or element type, with the node), `input` (not a valid model) or
- *   `infrastructure` (provider not there, out of memory).
+ * @throws VersusError as `NativeSession.open`
  */
 export async function openSession(
   provider: Provider,
@@ -24,91 +19,36 @@ export async function openSession(
   artifact: Artifact,
   open: OpenOptions,
 ): Promise<Session> {
-  const where = `${artifact.model}/${artifact.graphName} (${artifact.path})`;
-  const runtime = await loadRuntime();
-  const profile = open.prove ? await profileFolder() : null;
-  let native: Ort.InferenceSession | undefined;
-  try {
-    native = await runtime.InferenceSession.create(
-      artifact.path,
-      sessionOptions(provider, own, open, profile?.prefix ?? null),
-    );
-    const inputs = describeValues(native.inputMetadata);
-    const outputs = describeValues(native.outputMetadata);
-    const names = { inputs, outputs, where };
-    return sessionOver(native, runtime, provider, own, open, names, profile);
-  } catch (error) {
-    await native?.release().catch(() => {});
-    await profile?.remove();
-    throw explain(error, provider, where);
-  }
-}
-
-interface Names {
-  readonly inputs: readonly ValueInfo[];
-  readonly outputs: readonly ValueInfo[];
-  readonly where: string;
-}
-
-function sessionOver(
-  native: Ort.InferenceSession,
-  runtime: Awaited<ReturnType<typeof loadRuntime>>,
-  provider: Provider,
-  own: ProviderOptions,
-  open: OpenOptions,
-  { inputs, outputs, where }: Names,
-  profile: ProfileFolder | null,
-): Session {
-  const wrap = tensorWrapper(runtime);
+  const native = await NativeSession.open(provider, own, artifact, open);
+  const { inputs, outputs, where } = native;
+  const wrap = tensorWrapper(native.runtime);
   const everyOutput = outputs.map((output) => output.name);
-  let closed = false;
-  let ran = false;
-  let proven: Promise<Placement | null> | undefined;
-
-  async function readPlacement(folder: ProfileFolder): Promise<Placement | null> {
-    native.endProfiling();
-    return placementFromProfile(await folder.read(), provider);
-  }
-
+  const moved = { to_device: 0, to_host: 0 };
   return {
     inputs,
     outputs,
-    options: recordedOptions(provider, own, open),
+    options: native.options,
     async run(feeds: Tensors, fetch?: readonly string[]) {
-      if (closed) throw new VersusError('infrastructure', 'the session is closed', { where });
+      native.checkOpen();
       checkFeeds(where, inputs, feeds);
       if (fetch !== undefined) checkFetch(where, outputs, fetch);
       const fed: Record<string, Ort.Tensor> = {};
-      for (const input of inputs) fed[input.name] = wrap(feeds[input.name]!);
-      let results: Ort.InferenceSession.ReturnType;
-      try {
-        results = await native.run(fed, fetch ?? everyOutput);
-      } catch (error) {
-        throw explain(error, provider, where);
+      for (const { name } of inputs) {
+        fed[name] = wrap(feeds[name]!);
+        moved.to_device += feeds[name]!.data.byteLength;
       }
-      ran = true;
+      const results = await native.run(fed, fetch ?? everyOutput);
       const tensors: Tensors = {};
-      for (const name in results) tensors[name] = fromRuntime(results[name]! as Ort.Tensor);
+      for (const name in results) {
+        const tensor = fromRuntime(results[name]!);
+        tensors[name] = tensor;
+        moved.to_host += tensor.data.byteLength;
+      }
       return tensors;
     },
-    async placement() {
-      if (profile !== null) {
-        if (proven === undefined && (!ran || closed)) return null;
-        proven ??= readPlacement(profile);
-        return proven;
-      }
-      if (provider === 'cpu') return { nodes: {}, share: 1, method: 'single', strays: [] };
-      if (own.strict) return { nodes: {}, share: 1, method: 'strict', strays: [] };
-      return null;
-    },
-    async close() {
-      if (closed) return;
-      closed = true;
-      await proven?.catch(() => {});
-      // Ends the profile if nobody read it, so that the file is complete before its folder goes.
-      if (profile !== null && proven === undefined) native.endProfiling();
-      await native.release();
-      await profile?.remove();
-    },
+    placement: () => native.placement(),
+    profile: () => native.profile(),
+    traffic: () => ({ ...moved, resident: 0 }),
+    close: () => native.close(),
   };
 }

@@ -1,13 +1,9 @@
-import type { Graph, Param } from '../../core/graph.ts';
-import { elementCount, type Tensor } from '../../core/tensor.ts';
+import type { Graph } from '../../core/graph.ts';
+import { elementCount } from '../../core/tensor.ts';
+import type { Numbers } from '../../transform/optimise.ts';
 import type { Engine } from './engine.ts';
 import { upload } from './kernels/kernel.ts';
 import { isFloat, type Value } from './value.ts';
-
-/** The numbers of a graph's parameters. */
-export interface Numbers {
-  read(param: Param): Promise<Tensor>;
-}
 
 /** Small tensors stay on the host: shapes, axes, scalars, what is folded into tables. */
 const SMALL = 256;

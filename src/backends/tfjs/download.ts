@@ -1,6 +1,7 @@
 import { allocate, elementCount, type Tensor, type TensorData, toFloat16 } from '../../core/tensor.ts';
 import type { Engine } from './engine.ts';
 import { identity, permutation } from './order.ts';
+import { turned } from './turn.ts';
 import type { Value } from './value.ts';
 
 /** A value as a tensor on the host, in the graph's own type and order. */
@@ -9,7 +10,7 @@ export async function download(engine: Engine, value: Value): Promise<Tensor> {
   const { dtype, shape } = value;
   const there = value.device!;
   const moved = value.order
-    ? engine.tf.tidy(() => engine.tf.transpose(there, permutation(value.order!, identity(shape.length))))
+    ? engine.tf.tidy(() => turned(engine.tf, there, permutation(value.order!, identity(shape.length))))
     : there;
   try {
     const data = elementCount(shape) === 0 ? new Float32Array(0) : await moved.data();

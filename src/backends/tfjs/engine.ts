@@ -17,6 +17,8 @@ export interface Engine {
   readonly tf: typeof Tf;
   readonly version: string;
   readonly device: Device;
+  /** Resolves when everything that was asked of the engine is computed. */
+  done(): Promise<void>;
 }
 
 const loaded = new Map<EngineName, Promise<Engine>>();
@@ -70,7 +72,7 @@ const LOADERS: Readonly<Record<EngineName, () => Promise<Engine>>> = {
     const { setWasmPaths } = await import('@tensorflow/tfjs-backend-wasm');
     const main = createRequire(import.meta.url).resolve('@tensorflow/tfjs-backend-wasm');
     setWasmPaths(join(dirname(main), '..', 'wasm-out') + sep);
-    return started('wasm', tf, cpuDevice());
+    return withoutHandlers(() => started('wasm', tf, cpuDevice()));
   },
   webgpu: async () => {
     // The backend asks for navigator.gpu when it is imported.
@@ -85,12 +87,40 @@ const LOADERS: Readonly<Record<EngineName, () => Promise<Engine>>> = {
   },
 };
 
+/** Of tfjs's WebGPUBackend: what was asked but not yet handed to the device, and the device. */
+interface WebGpuBackend {
+  submitQueue(): void;
+  readonly device: { readonly queue: { onSubmittedWorkDone(): Promise<void> } };
+}
+
+const EVENTS = ['uncaughtException', 'unhandledRejection'] as const;
+
+/** Emscripten's module catches every error of the process and throws it again with its own source: those handlers go. */
+async function withoutHandlers<T>(load: () => Promise<T>): Promise<T> {
+  const before = EVENTS.map((event) => new Set<unknown>(process.rawListeners(event)));
+  try {
+    return await load();
+  } finally {
+    EVENTS.forEach((event, i) => {
+      for (const listener of process.rawListeners(event)) {
+        if (!before[i]!.has(listener)) process.removeListener(event, listener as () => void);
+      }
+    });
+  }
+}
+
 async function started(name: EngineName, tf: typeof Tf, device: Device): Promise<Engine> {
   if (!(await tf.setBackend(backendOf(name)))) {
     throw new VersusError('infrastructure', `tfjs has no engine ${name} on this machine`);
   }
   await tf.ready();
-  return { name, tf, version: tf.version.tfjs, device };
+  // The other engines compute before they return.
+  const queue = name === 'webgpu' ? (tf.backend() as unknown as WebGpuBackend) : null;
+  const done = async (): Promise<void> => {
+    queue?.submitQueue();
+    await queue?.device.queue.onSubmittedWorkDone();
+  };
+  return { name, tf, version: tf.version.tfjs, device, done };
 }
 
 async function loadTf(): Promise<typeof Tf> {

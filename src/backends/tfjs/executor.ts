@@ -1,15 +1,17 @@
-import type { Placement } from '../../core/backend.ts';
+import type { NodeTime, Placement } from '../../core/backend.ts';
 import { reasonOf, VersusError } from '../../core/errors.ts';
 import type { Graph, Node } from '../../core/graph.ts';
-import type { Tensors } from '../../core/tensor.ts';
+import type { Tensor } from '../../core/tensor.ts';
 import { neededNodes } from '../../graph/needed.ts';
-import { constants, type Numbers } from './constants.ts';
+import type { Numbers } from '../../transform/optimise.ts';
+import { constants } from './constants.ts';
 import { download } from './download.ts';
 import type { Engine } from './engine.ts';
 import { Fixed } from './fixed.ts';
-import { computedOnHost, onHost } from './host.ts';
+import { computedOnHost, leftToHost, onHost } from './host.ts';
 import { kernelOf } from './kernels/index.ts';
 import type { Call, Kernel, Made, Run } from './kernels/kernel.ts';
+import { NodeTimer } from './timer.ts';
 import { dispose, type Value } from './value.ts';
 
 /** A node with all that is known of it before it runs. */
@@ -33,50 +35,89 @@ export class Executor {
   private readonly plans = new Map<string, readonly Step[]>();
   /** Nodes of the last run by where they were computed. */
   private ran = { engine: 0, host: 0 };
+  private readonly timer: NodeTimer | null;
 
-  private constructor(graph: Graph, values: ReadonlyMap<string, Value>, engine: Engine) {
+  private constructor(
+    graph: Graph,
+    values: ReadonlyMap<string, Value>,
+    engine: Engine,
+    timer: NodeTimer | null,
+  ) {
     this.graph = graph;
     this.engine = engine;
     this.opset = graph.opset[''] ?? graph.opset['ai.onnx'] ?? 17;
     this.constants = values;
+    this.timer = timer;
   }
 
-  /** Puts a graph's parameters on the engine, one after the other. */
-  static async load(graph: Graph, numbers: Numbers, engine: Engine): Promise<Executor> {
-    return new Executor(graph, await constants(graph, numbers, engine), engine);
+  /**
+   * Puts a graph's parameters on the engine, one after the other.
+   * @param timed measures each node: it waits for the engine after every one, so the whole takes longer
+   */
+  static async load(graph: Graph, numbers: Numbers, engine: Engine, timed: boolean): Promise<Executor> {
+    const values = await constants(graph, numbers, engine);
+    return new Executor(graph, values, engine, timed ? new NodeTimer(engine) : null);
   }
 
-  /** @throws VersusError `input` or `unsupported`, naming the node */
-  async run(feeds: Tensors, fetch: readonly string[]): Promise<Tensors> {
+  /**
+   * Computes the outputs `fetch`, which the caller then owns: `free` each, unless it holds it for later.
+   * @param feeds tensors, or values of this engine, which stay the caller's
+   * @throws VersusError `input` or `unsupported`, naming the node
+   */
+  async run(
+    feeds: Readonly<Record<string, Tensor | Value>>,
+    fetch: readonly string[],
+  ): Promise<ReadonlyMap<string, Value>> {
     const fixed = this.fixed.of(feeds);
     const values = new Map<string, Value>(this.constants);
-    for (const [name, host] of Object.entries(feeds)) {
-      values.set(name, { dtype: host.dtype, shape: host.shape, fixed: false, host });
+    for (const [name, fed] of Object.entries(feeds)) {
+      values.set(name, 'data' in fed ? { dtype: fed.dtype, shape: fed.shape, fixed: false, host: fed } : fed);
     }
+    const lent = new Set(Object.values(feeds));
+    const release = (name: string): void => {
+      const value = values.get(name);
+      values.delete(name);
+      // What is fixed is kept with the shapes that it follows from, and a parameter until the session is closed.
+      if (value && !value.fixed && !lent.has(value)) dispose(value);
+    };
     this.ran = { engine: 0, host: 0 };
+    const results = new Map<string, Value>();
     try {
       for (const step of this.stepsFor(fetch)) {
         await this.step(step, values, fixed);
-        for (const name of step.last) free(values, name);
+        for (const name of step.last) release(name);
       }
-      const results: Tensors = {};
-      for (const name of fetch) results[name] = await this.result(values.get(name), name);
+      for (const name of fetch) {
+        const value = found(values, name, this.graph);
+        // An output that is an input or fixed is handed out as a value of its own.
+        results.set(name, value.fixed || lent.has(value) ? copied(this.engine, value) : value);
+        values.delete(name);
+      }
       return results;
+    } catch (error) {
+      for (const value of results.values()) dispose(value);
+      throw error;
     } finally {
-      for (const name of values.keys()) free(values, name);
+      for (const name of values.keys()) release(name);
       this.fixed.trim();
     }
   }
 
   /** Where the nodes of the last run were computed; shape arithmetic and whole numbers are on the host on purpose. */
-  placement(): Placement {
+  placement(): Placement | null {
     const { name } = this.engine;
+    if (this.ran.engine + this.ran.host === 0) return null;
     return {
       nodes: { [`tfjs-${name}`]: this.ran.engine, host: this.ran.host },
       share: 1,
       method: 'single',
       strays: [],
     };
+  }
+
+  /** Times of all nodes over all runs; null where none were taken. */
+  profile(): readonly NodeTime[] | null {
+    return this.timer?.times() ?? null;
   }
 
   close(): void {
@@ -93,11 +134,14 @@ export class Executor {
       for (const name of node.outputs) if (name !== '') values.set(name, fixed.get(name)!);
       return;
     }
-    const inputs = node.inputs.map((name) => (name === '' ? undefined : found(values, name, node)));
+    const inputs = node.inputs.map((name) => (name === '' ? undefined : found(values, name, this.graph)));
     const isFixed = shapesOnly(node) || inputs.every((value) => !value || value.fixed);
-    const made = await this.compute(node, kernel, inputs).catch((error: unknown) => {
-      throw explained(error, node);
-    });
+    const compute = () => this.compute(node, kernel, inputs);
+    const made = await (this.timer ? this.timer.timed(node, inputs, compute) : compute()).catch(
+      (error: unknown) => {
+        throw explained(error, node);
+      },
+    );
     node.outputs.forEach((name, i) => {
       if (name === '') return;
       if (!made[i]) {
@@ -118,7 +162,8 @@ export class Executor {
     inputs: readonly (Value | undefined)[],
   ): Promise<readonly Made[]> {
     const { engine, opset } = this;
-    if (onHost(node, inputs)) {
+    if (onHost(node, inputs) || leftToHost(node, kernel, inputs)) {
+      for (const value of inputs) await onto(engine, node, value);
       this.ran.host++;
       return computedOnHost(node, opset, inputs);
     }
@@ -129,16 +174,10 @@ export class Executor {
       );
     }
     for (const at of kernel.reads ?? []) {
-      const value = inputs[at];
-      if (value && !value.host) value.host = await download(engine, value);
+      await onto(engine, node, inputs[at]);
     }
     this.ran.engine++;
     return kept({ node, opset, inputs, engine, tf: engine.tf }, kernel.run);
-  }
-
-  private async result(value: Value | undefined, name: string) {
-    if (value) return download(this.engine, value);
-    throw new VersusError('input', `the graph has no value '${name}'`, { where: `graph ${this.graph.name}` });
   }
 
   private stepsFor(fetch: readonly string[]): readonly Step[] {
@@ -152,13 +191,31 @@ export class Executor {
   }
 }
 
+/** Brings a value to the host, but where only its shape is looked at. */
+async function onto(engine: Engine, node: Node, value: Value | undefined): Promise<void> {
+  if (value && !value.host && !shapesOnly(node)) value.host = await download(engine, value);
+}
+
 /** Operators whose result follows from the shape of their input, whatever its numbers are. */
 const shapesOnly = (node: Node): boolean => node.op === 'Shape' || node.op === 'Size';
 
-function found(values: ReadonlyMap<string, Value>, name: string, node: Node): Value {
+function found(values: ReadonlyMap<string, Value>, name: string, graph: Graph): Value {
   const value = values.get(name);
   if (value) return value;
-  throw new VersusError('input', `value '${name}' is missing`, { where: `node ${node.name || node.op}` });
+  throw new VersusError('input', `value '${name}' is missing`, { where: `graph ${graph.name}` });
+}
+
+/** A value with the same data that is freed by itself. */
+function copied({ tf }: Engine, value: Value): Value {
+  const { dtype, shape, host, device, order } = value;
+  return {
+    dtype,
+    shape,
+    fixed: false,
+    ...(host ? { host } : {}),
+    ...(device ? { device: tf.clone(device) } : {}),
+    ...(order ? { order } : {}),
+  };
 }
 
 /** Runs a kernel and frees all that it made besides its results. */
@@ -169,14 +226,6 @@ function kept(call: Call, run: Run): readonly Made[] {
     return made.flatMap(({ device }) => device ?? []);
   });
   return made;
-}
-
-/** What is fixed is kept with the shapes that it follows from, and a parameter until the session is closed. */
-function free(values: Map<string, Value>, name: string): void {
-  const value = values.get(name);
-  if (!value) return;
-  values.delete(name);
-  if (!value.fixed) dispose(value);
 }
 
 function planned(graph: Graph, fetch: readonly string[]): Step[] {

@@ -1,4 +1,3 @@
-import type { Tensors } from '../../core/tensor.ts';
 import { dispose, type Value } from './value.ts';
 
 /** Sets of input shapes whose fixed values are kept; a decoder's cache has another shape at every step. */
@@ -9,7 +8,7 @@ export class Fixed {
   private readonly bySignature = new Map<string, Map<string, Value>>();
 
   /** Those of a set of inputs; empty when they have such shapes for the first time. */
-  of(feeds: Tensors): Map<string, Value> {
+  of(feeds: Readonly<Record<string, { readonly shape: readonly number[] }>>): Map<string, Value> {
     const key = Object.entries(feeds)
       .map(([name, { shape }]) => `${name}:${shape}`)
       .sort()

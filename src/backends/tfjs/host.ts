@@ -1,7 +1,7 @@
 import type { Node } from '../../core/graph.ts';
-import { allocate, elementCount, type Tensor } from '../../core/tensor.ts';
+import { allocate, elementCount, int64, type Tensor } from '../../core/tensor.ts';
 import { kernelOf } from '../../graph/kernels/index.ts';
-import type { Made } from './kernels/kernel.ts';
+import { atHost, type Kernel, type Made } from './kernels/kernel.ts';
 import { isFloat, type Value } from './value.ts';
 
 /** Fixed floating-point tensors up to this many elements are computed on the host: tables of positions, not weights. */
@@ -25,14 +25,29 @@ export function onHost(node: Node, inputs: readonly (Value | undefined)[]): bool
   return true;
 }
 
-export function computedOnHost(node: Node, opset: number, inputs: readonly (Value | undefined)[]): Made[] {
-  const tensors = inputs.map((value) => value && (value.host ?? outline(value)));
-  return kernelOf(node)!({ node, opset, inputs: tensors }).map((host) => ({
-    dtype: host.dtype,
-    shape: host.shape,
-    host,
-  }));
+/** Operators whose result has a shape that follows from numbers, wherever those lie. */
+const SHAPED = new Set(['Range', 'NonZero', 'ConstantOfShape', 'Constant']);
+
+/** Whether the host computes a node although some of its inputs lie on the engine. */
+export function leftToHost(
+  node: Node,
+  kernel: Kernel | undefined,
+  inputs: readonly (Value | undefined)[],
+): boolean {
+  if (!kernelOf(node)) return false;
+  if (SHAPED.has(node.op)) return true;
+  if (!kernel) return !inputs.some((value) => value && isFloat(value.dtype));
+  return (kernel.host ?? ((values) => atHost(values)))(inputs, node);
 }
 
-/** The type and shape of a value without its numbers: all that Shape and Size look at. */
+export function computedOnHost(node: Node, opset: number, inputs: readonly (Value | undefined)[]): Made[] {
+  // Its kernel counts the numbers themselves, which need not be there.
+  if (node.op === 'Size') return [host(int64([], [elementCount(inputs[0]?.shape ?? [])]))];
+  const tensors = inputs.map((value) => value && (value.host ?? outline(value)));
+  return kernelOf(node)!({ node, opset, inputs: tensors }).map(host);
+}
+
+const host = (tensor: Tensor): Made => ({ dtype: tensor.dtype, shape: tensor.shape, host: tensor });
+
+/** The type and shape of a value without its numbers: all that Shape looks at. */
 const outline = ({ dtype, shape }: Value): Tensor => ({ dtype, shape, data: allocate(dtype, 0) });

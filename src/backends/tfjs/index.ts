@@ -1,7 +1,7 @@
 import type { Backend } from '../../core/backend.ts';
 import type { EngineName } from './engine.ts';
 import { probe } from './probe.ts';
-import { openSession } from './session.ts';
+import { openResidentSession, openSession } from './session.ts';
 
 export type { EngineName } from './engine.ts';
 
@@ -15,5 +15,6 @@ export function tfjs(engine: EngineName): Backend {
     ...(engine === 'cpu' ? { oracle: true } : {}),
     probe: () => probe(engine),
     open: (artifact, options) => openSession(engine, artifact, options),
+    openResident: (artifact, options, keep) => openResidentSession(engine, artifact, options, keep),
   };
 }

@@ -1,7 +1,8 @@
-import type { Graph, Param } from '../../core/graph.ts';
+import type { OpenOptions } from '../../core/backend.ts';
+import type { Graph } from '../../core/graph.ts';
 import type { Artifact, WeightSource } from '../../core/model.ts';
+import { type Numbers, optimise } from '../../transform/optimise.ts';
 import { readParam } from '../read-params.ts';
-import type { Numbers } from './constants.ts';
 
 /** A graph made ready for an engine, with the numbers of its parameters. */
 export interface Prepared {
@@ -10,15 +11,26 @@ export interface Prepared {
   close(): Promise<void>;
 }
 
-/** Plans a graph once: see transform/optimise.ts. */
-export async function prepared(graph: Graph, artifact: Artifact, _level: string): Promise<Prepared> {
+/** Plans a graph once: constants folded, normalisations into weights, biases and activations into products, and so on. */
+export async function prepared(
+  graph: Graph,
+  artifact: Artifact,
+  level: NonNullable<OpenOptions['optimisation']>,
+): Promise<Prepared> {
   let source: Promise<WeightSource> | undefined;
   const numbers: Numbers = {
-    async read(param: Param) {
+    async read(param) {
       if (param.data) return { dtype: param.dtype, shape: param.shape, data: param.data };
       source ??= artifact.weights();
       return readParam(await source, param);
     },
   };
-  return { graph, numbers, close: async () => (await source)?.close() };
+  const close = async (): Promise<void> => (await source)?.close();
+  try {
+    const ready = await optimise(graph, numbers, { level: level === 'extended' ? 'all' : level });
+    return { graph: ready, numbers, close };
+  } catch (error) {
+    await close();
+    throw error;
+  }
 }

@@ -1,3 +1,4 @@
+import { parseEquation } from '../equation.ts';
 import {
   type Call,
   fail,
@@ -5,7 +6,6 @@ import {
   type Kernel,
   type KernelTable,
   numbers,
-  refuse,
   room,
   scratch,
   store,
@@ -13,34 +13,30 @@ import {
 } from './kernel.ts';
 import { stridesOf, walk } from './strided.ts';
 
-/** Einstein summation: letters of the output stay, the others are summed. `...` is not supported. */
+/** Einstein summation: labels of the result stay, the others are summed. */
 const einsum: Kernel = (c) => {
-  const equation = textAttr(c, 'equation', '').replaceAll(' ', '');
-  const [left, right] = equation.split('->') as [string, string?];
-  const terms = left.split(',');
-  if (!/^[A-Za-z,]*(->[A-Za-z]*)?$/.test(equation) || terms.length !== c.inputs.length) {
-    refuse(c, `equation '${equation}' over ${c.inputs.length} operands`);
-  }
+  const inputs = c.inputs.map((_, i) => input(c, i));
+  const equation = parseEquation(
+    textAttr(c, 'equation', ''),
+    inputs.map((t) => t.shape.length),
+  );
+  if ('problem' in equation) return fail(c, equation.problem);
+  const { terms, result: kept } = equation;
   const sizes = new Map<string, number>();
   const operands = terms.map((term, i) => {
-    const t = input(c, i);
-    if (term.length !== t.shape.length) fail(c, `'${term}' does not fit rank ${t.shape.length}`);
-    [...term].forEach((letter, axis) => {
+    const t = inputs[i]!;
+    term.forEach((label, axis) => {
       const size = t.shape[axis]!;
-      if ((sizes.get(letter) ?? size) !== size) fail(c, `'${letter}' is ${sizes.get(letter)} and ${size}`);
-      sizes.set(letter, size);
+      const known = sizes.get(label) ?? 1;
+      if (known !== 1 && size !== 1 && known !== size) fail(c, `'${label}' is ${known} and ${size}`);
+      sizes.set(label, known === 1 ? size : known);
     });
-    return { term, values: numbers(t), strides: stridesOf(t.shape) };
+    // A dimension of 1 is stretched, as everywhere.
+    const strides = stridesOf(t.shape).map((stride, axis) => (t.shape[axis] === 1 ? 0 : stride));
+    return { term, values: numbers(t), strides };
   });
-  // Without an arrow the output has the letters that occur once, in alphabetical order.
-  const kept =
-    right ??
-    [...sizes.keys()]
-      .filter((l) => left.split(l).length === 2)
-      .sort()
-      .join('');
   const letters = [...kept, ...[...sizes.keys()].filter((l) => !kept.includes(l))];
-  const shape = [...kept].map((l) => sizes.get(l) ?? fail(c, `'${l}' occurs in no operand`));
+  const shape = kept.map((l) => sizes.get(l)!);
   const space = letters.map((l) => sizes.get(l)!);
   const out = scratch(c, shape);
   const own = stridesOf(shape);
@@ -53,9 +49,7 @@ const einsum: Kernel = (c) => {
     positions(
       c,
       space,
-      letters.map((l) =>
-        [...term].reduce((sum, letter, axis) => sum + (letter === l ? strides[axis]! : 0), 0),
-      ),
+      letters.map((l) => term.reduce((sum, label, axis) => sum + (label === l ? strides[axis]! : 0), 0)),
     ),
   );
   for (let i = 0; i < to.length; i++) {

@@ -5,6 +5,7 @@ import { cast } from './cast.ts';
 import { convolution } from './conv.ts';
 import { creation } from './create.ts';
 import { summation } from './einsum.ts';
+import { fusions } from './fused.ts';
 import { indexing } from './gather.ts';
 import type { Kernel, KernelTable } from './kernel.ts';
 import { matrix } from './matmul.ts';
@@ -41,6 +42,6 @@ export const KERNELS: KernelTable = {
 
 /** What computes a node; undefined where the interpreter lacks it. */
 export function kernelOf(node: Pick<Node, 'op' | 'domain'>): Kernel | undefined {
-  const table = byDomain(node, KERNELS, blocked);
+  const table = byDomain(node, KERNELS, blocked, fusions);
   return table && Object.hasOwn(table, node.op) ? table[node.op] : undefined;
 }

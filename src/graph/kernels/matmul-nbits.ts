@@ -38,9 +38,12 @@ function zeroPoints(
   return (row, block) => unpack(zero.data as Uint8Array, row, rowBytes, block, bits);
 }
 
-/** Y = A · ((B − zero points) · scales)ᵀ + bias; whatever accuracy is asked for, A is taken as it is. */
-const matmulNBits: Kernel = (c) => {
-  const [a, packed, scale, bias] = [input(c, 0), input(c, 1), input(c, 2), c.inputs[5]];
+/** The weight of a MatMulNBits node as numbers [K, N], written into `room(K, N)`: (B − zero points) · scales. */
+export function unpackedWeight<T extends Float32Array | Float64Array>(
+  c: Call,
+  room: (k: number, n: number) => T,
+): T {
+  const [packed, scale] = [input(c, 1), input(c, 2)];
   if (c.inputs[4]) refuse(c, 'a group index');
   const [k, n] = [numberAttr(c, 'K', 0), numberAttr(c, 'N', 0)];
   const [bits, block] = [numberAttr(c, 'bits', 4), numberAttr(c, 'block_size', 0)];
@@ -50,9 +53,8 @@ const matmulNBits: Kernel = (c) => {
   const rowBytes = (blocks * block * bits) / 8;
   if (packed.data.length !== n * rowBytes) fail(c, `B has ${packed.data.length} bytes, not ${n * rowBytes}`);
   if (scale.data.length !== n * blocks) fail(c, `${scale.data.length} scales, not ${n * blocks}`);
-  if (bias && bias.data.length !== n) fail(c, `a bias of ${bias.data.length}, not ${n}`);
   const [scales, zeroOf] = [numbers(scale), zeroPoints(c, blocks, n, bits)];
-  const weight = scratch(c, [k, n]);
+  const weight = room(k, n);
   for (let row = 0; row < n; row++) {
     for (let i = 0; i < k; i++) {
       const at = Math.floor(i / block);
@@ -60,6 +62,15 @@ const matmulNBits: Kernel = (c) => {
       weight[i * n + row] = (level - zeroOf(row, at)) * scales[row * blocks + at]!;
     }
   }
+  return weight;
+}
+
+/** Y = A · ((B − zero points) · scales)ᵀ + bias; whatever accuracy is asked for, A is taken as it is. */
+const matmulNBits: Kernel = (c) => {
+  const [a, bias] = [input(c, 0), c.inputs[5]];
+  const weight = unpackedWeight(c, (k, n) => scratch(c, [k, n]));
+  const [k, n] = [numberAttr(c, 'K', 0), numberAttr(c, 'N', 0)];
+  if (bias && bias.data.length !== n) fail(c, `a bias of ${bias.data.length}, not ${n}`);
   const { shape, values } = matmulNumbers(c, numbers(a), a.shape, weight, [k, n]);
   if (bias) {
     const added = numbers(bias);

@@ -1,4 +1,5 @@
 import type { DType, Tensor } from '../../core/tensor.ts';
+import { dtypeOf } from '../dtypes.ts';
 import {
   axisOf,
   type Call,
@@ -43,7 +44,9 @@ function groupOf(c: Call, x: Tensor, scale: Tensor): (i: number) => number {
 /** y = saturate(round(x ÷ scale) + zero), halves to even. */
 const quantize: Kernel = (c) => {
   const [x, scale, zero] = [input(c, 0), input(c, 1), c.inputs[2]];
-  const dtype = zero?.dtype ?? 'uint8';
+  const declared = numberAttr(c, 'output_dtype', 0);
+  const dtype =
+    zero?.dtype ?? (declared === 0 ? 'uint8' : dtypeOf(declared)) ?? refuse(c, `element type ${declared}`);
   const [low, high] = LIMITS[dtype] ?? refuse(c, dtype);
   const [scales, zeros, at] = [numbers(scale), zero && numbers(zero), groupOf(c, x, scale)];
   const y = numbers(x).map((v, i) => {

@@ -7,6 +7,7 @@ import {
   intsInput,
   type Kernel,
   type KernelTable,
+  numberAttr,
   numbers,
   refuse,
   scratch,
@@ -14,72 +15,73 @@ import {
   store,
   textAttr,
 } from './kernel.ts';
+import { type Axis, tapsOf } from './resize-taps.ts';
 
-/** Where an output coordinate lies in the input (ONNX, Resize, coordinate_transformation_mode). */
-const COORDINATE: Readonly<Record<string, (x: number, scale: number, from: number, to: number) => number>> = {
-  half_pixel: (x, scale) => (x + 0.5) / scale - 0.5,
-  pytorch_half_pixel: (x, scale, _from, to) => (to > 1 ? (x + 0.5) / scale - 0.5 : 0),
-  align_corners: (x, _scale, from, to) => (to > 1 ? (x * (from - 1)) / (to - 1) : 0),
-  asymmetric: (x, scale) => x / scale,
-};
-
-const NEAREST: Readonly<Record<string, (x: number) => number>> = {
-  round_prefer_floor: (x) => Math.ceil(x - 0.5),
-  round_prefer_ceil: (x) => Math.floor(x + 0.5),
-  floor: Math.floor,
-  ceil: Math.ceil,
-};
-
-/** Which input elements an output element along one axis is made of, and with which weight. */
-type Taps = readonly (readonly [index: number, weight: number])[];
-
-function tapsOf(c: Call, from: number, to: number, scale: number): Taps[] {
-  const transform = textAttr(c, 'coordinate_transformation_mode', 'half_pixel');
-  const where = COORDINATE[transform] ?? refuse(c, `coordinate transformation ${transform}`);
-  const mode = textAttr(c, 'mode', 'nearest');
-  const clamp = (at: number): number => Math.max(0, Math.min(from - 1, at));
-  return Array.from({ length: to }, (_, i): Taps => {
-    const x = where(i, scale, from, to);
-    if (mode === 'nearest') {
-      const pick =
-        NEAREST[textAttr(c, 'nearest_mode', 'round_prefer_floor')] ?? fail(c, 'nearest_mode is not known');
-      return [[clamp(pick(x)), 1]];
-    }
-    if (mode !== 'linear') refuse(c, `mode ${mode}`);
-    const low = Math.floor(x);
-    const rest = x - low;
-    return [
-      [clamp(low), 1 - rest],
-      [clamp(low + 1), rest],
-    ];
-  });
+/** The attributes that decide how an axis is sampled. */
+function axisOptions(c: Call): Omit<Axis, 'from' | 'to' | 'scale' | 'roi'> {
+  return {
+    mode: textAttr(c, 'mode', 'nearest'),
+    where: textAttr(c, 'coordinate_transformation_mode', 'half_pixel'),
+    nearest: textAttr(c, 'nearest_mode', 'round_prefer_floor'),
+    cubic: numberAttr(c, 'cubic_coeff_a', -0.75),
+    antialias: numberAttr(c, 'antialias', 0) !== 0,
+    excludeOutside: numberAttr(c, 'exclude_outside', 0) !== 0,
+  };
 }
 
-/** Nearest and linear resampling, one axis after the other. */
+interface Target {
+  readonly to: number;
+  readonly scale: number;
+}
+
+/** Sizes and scales of the resized axes; of sizes and scales one is given. */
+function targets(c: Call, from: readonly number[]): Target[] {
+  const sizes = c.inputs[3] && c.inputs[3].data.length > 0 ? intsInput(c, 3) : undefined;
+  const scales = c.inputs[2] && c.inputs[2].data.length > 0 ? [...numbers(c.inputs[2])] : undefined;
+  if ((sizes ?? scales)?.length !== from.length)
+    fail(c, 'sizes or scales are missing or do not fit the axes');
+  if (!sizes) return from.map((size, i) => ({ to: Math.floor(size * scales![i]!), scale: scales![i]! }));
+  const policy = textAttr(c, 'keep_aspect_ratio_policy', 'stretch');
+  const ratios = sizes.map((size, i) => size / from[i]!);
+  if (policy === 'stretch') return sizes.map((to, i) => ({ to, scale: ratios[i]! }));
+  if (policy !== 'not_larger' && policy !== 'not_smaller') fail(c, `keep_aspect_ratio_policy ${policy}`);
+  const scale = policy === 'not_larger' ? Math.min(...ratios) : Math.max(...ratios);
+  return from.map((size) => ({ to: Math.floor(scale * size + 0.5), scale }));
+}
+
+/** Nearest, linear and cubic resampling, one axis after the other. */
 const resize: Kernel = (c) => {
   const x = input(c, 0);
   const axes = (intsAttr(c, 'axes') ?? x.shape.map((_, i) => i)).map((a) => axisOf(c, a, x.shape.length));
-  const sizes = c.inputs[3] && c.inputs[3].data.length > 0 ? intsInput(c, 3) : undefined;
-  const scales = c.inputs[2] && c.inputs[2].data.length > 0 ? [...numbers(c.inputs[2])] : undefined;
-  if ((sizes ?? scales)?.length !== axes.length)
-    fail(c, 'sizes or scales are missing or do not fit the axes');
-  if (textAttr(c, 'keep_aspect_ratio_policy', 'stretch') !== 'stretch') refuse(c, 'keep_aspect_ratio_policy');
+  const options = axisOptions(c);
+  const crop = options.where === 'tf_crop_and_resize';
+  const roi = crop ? numbers(input(c, 1)) : undefined;
+  if (roi && roi.length !== 2 * axes.length) fail(c, `roi wants ${2 * axes.length} numbers`);
+  const outside = numberAttr(c, 'extrapolation_value', 0);
+  const wanted = targets(
+    c,
+    axes.map((axis) => x.shape[axis]!),
+  );
   let shape = [...x.shape];
   let values = numbers(x);
   axes.forEach((axis, i) => {
     const from = shape[axis]!;
-    const to = sizes ? sizes[i]! : Math.floor(from * scales![i]!);
-    if (to === from && (scales?.[i] ?? 1) === 1) return;
+    const { to, scale } = wanted[i]!;
+    const region = roi && ([roi[i]!, roi[axes.length + i]!] as const);
+    if (to === from && scale === 1 && !region) return;
+    if (from === 0 && to > 0) fail(c, 'nothing can be resized to something');
     const next = shape.map((d, k) => (k === axis ? to : d));
     const out = scratch(c, next);
-    const taps = tapsOf(c, from, to, scales?.[i] ?? to / from);
+    const taps = tapsOf({ ...options, from, to, scale, ...(region && { roi: region }) }, (what) =>
+      refuse(c, what),
+    );
     const [outer, inner] = [span(shape, 0, axis), span(shape, axis + 1)];
     for (let o = 0; o < outer; o++) {
       for (let t = 0; t < to; t++) {
-        for (const [index, weight] of taps[t]!) {
-          for (let k = 0; k < inner; k++) {
-            out[(o * to + t) * inner + k]! += weight * values[(o * from + index) * inner + k]!;
-          }
+        const made = (o * to + t) * inner;
+        if (taps[t] === null) out.fill(outside, made, made + inner);
+        for (const [index, weight] of taps[t] ?? []) {
+          for (let k = 0; k < inner; k++) out[made + k]! += weight * values[(o * from + index) * inner + k]!;
         }
       }
     }

@@ -16,8 +16,18 @@ export interface ExternalData {
   readonly offsets: ReadonlyMap<string, number> | Readonly<Record<string, number>>;
 }
 
+/** Where one parameter's data lie. */
+export interface ExternalPlace {
+  /** File name relative to the model's folder. */
+  readonly location: string;
+  readonly offset: number;
+}
+
 export interface EncodeOptions {
-  readonly external?: ExternalData;
+  /** One file for all, or a place for each by name. */
+  readonly external?: ExternalData | ReadonlyMap<string, ExternalPlace>;
+  /** Outputs whose type nobody knows: they are written by name alone, and a runtime infers the rest. */
+  readonly untyped?: ReadonlySet<string>;
   /** Free-form properties of the file (metadata_props). */
   readonly metadata?: Readonly<Record<string, string>>;
 }
@@ -33,12 +43,8 @@ const LEN = WireType.LengthDelimited;
  * @throws VersusError `input` when a parameter has neither data nor an external place, or the file would pass 2 GiB
  */
 export function encodeOnnx(graph: Graph, options: EncodeOptions = {}): Uint8Array {
-  const offsets = new Map(
-    options.external?.offsets instanceof Map
-      ? options.external.offsets
-      : Object.entries(options.external?.offsets ?? {}),
-  );
-  const inline = graph.params.reduce((n, p) => n + (offsets.has(p.name) ? 0 : (p.data?.byteLength ?? 0)), 0);
+  const places = placesOf(options.external);
+  const inline = graph.params.reduce((n, p) => n + (places.has(p.name) ? 0 : (p.data?.byteLength ?? 0)), 0);
   if (inline > MAX_BYTES - 2 ** 24) {
     throw new VersusError('input', `${inline} bytes of weights don't fit into one ONNX file`, {
       where: `graph ${graph.name}`,
@@ -52,7 +58,7 @@ export function encodeOnnx(graph: Graph, options: EncodeOptions = {}): Uint8Arra
   w.tag(2, LEN).string('versus');
   w.tag(7, LEN).fork();
   try {
-    encodeGraph(w, graph, { location: options.external?.location ?? '', offsets });
+    encodeGraph(w, graph, places, options.untyped);
   } catch (error) {
     if (error instanceof VersusError) throw error;
     throw new VersusError('input', `it can't be written as ONNX: ${reasonOf(error)}`, {
@@ -76,12 +82,18 @@ export function encodeOnnx(graph: Graph, options: EncodeOptions = {}): Uint8Arra
   return w.finish();
 }
 
-interface Place {
-  readonly location: string;
-  readonly offsets: ReadonlyMap<string, number>;
+type Places = ReadonlyMap<string, ExternalPlace>;
+
+function placesOf(external: EncodeOptions['external']): Places {
+  if (!external) return new Map();
+  if (external instanceof Map) return external as Places;
+  const { location, offsets } = external as ExternalData;
+  const entries: Iterable<[string, number]> =
+    offsets instanceof Map ? offsets : Object.entries(offsets as Readonly<Record<string, number>>);
+  return new Map(Array.from(entries, ([name, offset]) => [name, { location, offset }]));
 }
 
-function encodeGraph(w: BinaryWriter, graph: Graph, place: Place): void {
+function encodeGraph(w: BinaryWriter, graph: Graph, places: Places, untyped?: ReadonlySet<string>): void {
   for (const node of graph.nodes) {
     w.tag(1, LEN).fork();
     encodeNode(w, node);
@@ -90,11 +102,11 @@ function encodeGraph(w: BinaryWriter, graph: Graph, place: Place): void {
   w.tag(2, LEN).string(graph.name);
   for (const param of graph.params) {
     w.tag(5, LEN).fork();
-    encodeParam(w, param, place);
+    encodeParam(w, param, places);
     w.join();
   }
   for (const info of graph.inputs) encodeValue(w, 11, info);
-  for (const info of graph.outputs) encodeValue(w, 12, info);
+  for (const info of graph.outputs) encodeValue(w, 12, info, untyped?.has(info.name));
   // A runtime infers the types behind operators of the table by itself; those behind others it can't.
   const declared = new Set(graph.outputs.map((o) => o.name));
   for (const node of graph.nodes) {
@@ -106,11 +118,11 @@ function encodeGraph(w: BinaryWriter, graph: Graph, place: Place): void {
   }
 }
 
-function encodeParam(w: BinaryWriter, param: Param, place: Place): void {
-  const offset = place.offsets.get(param.name);
-  if (offset !== undefined) {
+function encodeParam(w: BinaryWriter, param: Param, places: Places): void {
+  const place = places.get(param.name);
+  if (place) {
     const length = elementCount(param.shape) * bytesPerElement(param.dtype);
-    encodeTensor(w, param, { location: place.location, offset, length });
+    encodeTensor(w, param, { ...place, length });
     return;
   }
   if (!param.data) {
@@ -121,9 +133,14 @@ function encodeParam(w: BinaryWriter, param: Param, place: Place): void {
   encodeTensor(w, param, param.data);
 }
 
-function encodeValue(w: BinaryWriter, field: number, { name, dtype, shape }: ValueInfo): void {
+function encodeValue(w: BinaryWriter, field: number, info: ValueInfo, untyped = false): void {
+  const { name, dtype, shape } = info;
   w.tag(field, LEN).fork();
   w.tag(1, LEN).string(name);
+  if (untyped) {
+    w.join();
+    return;
+  }
   w.tag(2, LEN).fork();
   w.tag(1, LEN).fork();
   w.tag(1, WireType.Varint).int32(codeOf(dtype));
@@ -173,7 +190,7 @@ function encodeAttribute(w: BinaryWriter, value: Attribute, isFloat: boolean): v
   } else if ('kind' in value) {
     w.tag(value.kind === 'tensor' ? 5 : 6, LEN).fork();
     if (value.kind === 'tensor') encodeTensor(w, value, value.data);
-    else encodeGraph(w, value.graph, { location: '', offsets: new Map() });
+    else encodeGraph(w, value.graph, new Map());
     w.join();
     type = value.kind === 'tensor' ? AttributeType.TENSOR : AttributeType.GRAPH;
   } else {

@@ -19,14 +19,18 @@ const CHUNK = 4 * 1024 * 1024;
  * are checked here, so that reading can only fail when a file changes meanwhile.
  *
  * `weights.read(param)` wants a parameter of the graph with its own dtype and shape, and yields its little-endian bytes.
- * `files` are all that the model consists of, itself first, with links resolved.
- * `weights.id` identifies structure, small initialisers, and the size and modification time of the files with large ones.
+ * `files` are all that the model consists of, itself first, with links resolved; `places` is where each parameter without
+ * `data` lies in them.
+ * `weights.id` identifies structure, small initialisers, and the files with large ones by inode, size and times.
  *
  * @throws VersusError `usage` when the file is missing, `input` or `unsupported` when it is not a model that we can run
  */
-export async function openOnnx(
-  path: string,
-): Promise<{ graph: Graph; weights: WeightSource; files: readonly string[] }> {
+export async function openOnnx(path: string): Promise<{
+  graph: Graph;
+  weights: WeightSource;
+  files: readonly string[];
+  places: ReadonlyMap<string, ResolvedRange>;
+}> {
   let file: string;
   let skeleton: Uint8Array;
   let size = 0;
@@ -59,7 +63,7 @@ export async function openOnnx(
     ranges.set(name, inside ? ownRange(file, size, range) : resolveExternal(dirname(file), name, range));
   }
   const files = [...new Set([file, ...[...ranges.values()].map((range) => range.path)])];
-  return { graph, weights: source(path, graph, ranges, skeleton), files };
+  return { graph, weights: source(path, graph, ranges, skeleton), files, places: ranges };
 }
 
 /** A foreign file may name `IN_THIS_FILE` too, so the range is checked like any other. */
@@ -77,8 +81,8 @@ function source(
 ): WeightSource {
   const hash = createHash('sha256').update(skeleton);
   for (const file of new Set([...ranges.values()].map((r) => r.path))) {
-    const { size, mtimeMs } = statSync(file);
-    hash.update(`${file}|${size}|${mtimeMs}`);
+    const { ino, size, mtimeNs, ctimeNs } = statSync(file, { bigint: true });
+    hash.update(`${file}|${ino}|${size}|${mtimeNs}|${ctimeNs}`);
   }
   const params = new Map(graph.params.map((p) => [p.name, p]));
   const handles = new Map<string, Promise<FileHandle>>();

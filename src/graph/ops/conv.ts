@@ -1,6 +1,7 @@
 import type { Dim, Shape } from '../../core/graph.ts';
 import { addDims, floorDivDim, mulDims, subDims } from '../dims.ts';
 import { type OpContext, type OpEntry, type OpTable, typed } from './entry.ts';
+import { resize } from './resize.ts';
 
 const product = (shape: readonly number[]): number => shape.reduce((n, d) => n * d, 1);
 
@@ -162,29 +163,7 @@ export const convolution: OpTable = {
       ];
     },
   },
-  Resize: {
-    inputs: [1, 4],
-    since: 11,
-    floats: ['cubic_coeff_a', 'extrapolation_value'],
-    infer: (c) => {
-      const x = c.shape(0);
-      const axes = c.axes(c.ints('axes') ?? x.map((_, i) => i), x.length);
-      const sizes = c.has(3) ? c.value(3) : undefined;
-      const scales = c.has(2) ? c.numbers(2) : undefined;
-      const out = [...x];
-      axes.forEach((axis, i) => {
-        const size = sizes?.[i];
-        const scale = scales?.[i];
-        const d = x[axis]!;
-        if (size !== undefined) out[axis] = size;
-        else if (scale === 1) out[axis] = d;
-        else if (scale !== undefined && typeof d === 'number') out[axis] = Math.floor(d * scale);
-        else if (scale !== undefined && Number.isInteger(scale)) out[axis] = mulDims(d, scale);
-        else out[axis] = c.fresh('resized');
-      });
-      return [typed(c.in(0).dtype, out)];
-    },
-  },
+  Resize: resize,
 };
 
 /** Operators that sample an image at computed places. */

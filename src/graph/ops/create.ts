@@ -2,7 +2,8 @@ import type { Dim } from '../../core/graph.ts';
 import type { DType, TensorData } from '../../core/tensor.ts';
 import { fromBfloat16, fromFloat16 } from '../../core/tensor.ts';
 import { subDims } from '../dims.ts';
-import { MAX_FOLDED, type OpEntry, type OpTable, typed } from './entry.ts';
+import { dtypeOf } from '../dtypes.ts';
+import { MAX_FOLDED, type OpContext, type OpEntry, type OpTable, typed } from './entry.ts';
 
 /** Elements of a small constant for shape arithmetic; undefined for a large one. */
 export function smallValue(dtype: DType, data: TensorData): readonly number[] | undefined {
@@ -29,13 +30,20 @@ const constant: OpEntry = {
   },
 };
 
+/** The element type that an attribute declares by its number; 0 and none mean `otherwise`. */
+function declaredType(c: OpContext, attribute: string, otherwise: DType): DType {
+  const code = c.int(attribute, 0);
+  return code === 0 ? otherwise : (dtypeOf(code) ?? c.fail(`element type ${code} is not supported`));
+}
+
 const random: OpEntry = {
   inputs: [0, 1],
   since: 1,
   floats: ['mean', 'scale', 'seed', 'low', 'high'],
   infer: (c) => {
     const shape = c.has(0) ? c.shape(0) : (c.ints('shape') ?? c.fail('attribute shape is missing'));
-    return [typed('float32', shape)];
+    // The -Like operators take their input's type, where it is not declared.
+    return [typed(declaredType(c, 'dtype', c.has(0) ? c.in(0).dtype : 'float32'), shape)];
   },
 };
 
@@ -81,7 +89,11 @@ export const creation: OpTable = {
       return [typed(dtype, [delta === 1 ? subDims(limit, start) : c.fresh('range')])];
     },
   },
-  EyeLike: { inputs: [1, 1], since: 9, infer: (c) => [typed(c.in(0).dtype, c.rank(0, 2))] },
+  EyeLike: {
+    inputs: [1, 1],
+    since: 9,
+    infer: (c) => [typed(declaredType(c, 'dtype', c.in(0).dtype), c.rank(0, 2))],
+  },
   RandomNormal: random,
   RandomUniform: random,
   RandomNormalLike: random,
@@ -89,7 +101,7 @@ export const creation: OpTable = {
   QuantizeLinear: {
     inputs: [2, 3],
     since: 10,
-    infer: (c) => [typed(c.has(2) ? c.in(2).dtype : 'uint8', c.shape(0))],
+    infer: (c) => [typed(c.has(2) ? c.in(2).dtype : declaredType(c, 'output_dtype', 'uint8'), c.shape(0))],
   },
   DequantizeLinear: { inputs: [2, 3], since: 10, infer: (c) => [typed(c.in(1).dtype, c.shape(0))] },
   DynamicQuantizeLinear: {

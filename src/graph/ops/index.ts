@@ -3,6 +3,7 @@ import { convolution, sampling } from './conv.ts';
 import { creation } from './create.ts';
 import { elementwise } from './elementwise.ts';
 import type { OpEntry, OpTable } from './entry.ts';
+import { fused } from './fused.ts';
 import { indexing } from './gather.ts';
 import { matmul } from './matmul.ts';
 import { blocked } from './matmul-nbits.ts';
@@ -27,15 +28,22 @@ export const OPERATORS: OpTable = {
 
 /** The domain of onnxruntime's own operators. */
 export const MICROSOFT = 'com.microsoft';
+/** The domain of the operators that our own transforms make, see `fused.ts`. */
+export const VERSUS = 'versus';
 
 /** The table's row for a node; undefined for operators that it lacks. */
 export function operatorOf(node: Pick<Node, 'op' | 'domain'>): OpEntry | undefined {
-  const table = byDomain(node, OPERATORS, blocked);
+  const table = byDomain(node, OPERATORS, blocked, fused);
   return table && Object.hasOwn(table, node.op) ? table[node.op] : undefined;
 }
 
-/** The one of two tables that a node's domain belongs to: the standard one or onnxruntime's own. */
-export function byDomain<T>({ domain }: Pick<Node, 'domain'>, standard: T, microsoft: T): T | undefined {
+/** The one of three tables that a node's domain belongs to: the standard one, onnxruntime's own, or ours. */
+export function byDomain<T>(
+  { domain }: Pick<Node, 'domain'>,
+  standard: T,
+  microsoft: T,
+  versus: T,
+): T | undefined {
   if (!domain || domain === 'ai.onnx') return standard;
-  return domain === MICROSOFT ? microsoft : undefined;
+  return domain === MICROSOFT ? microsoft : domain === VERSUS ? versus : undefined;
 }

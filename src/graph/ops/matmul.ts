@@ -1,5 +1,6 @@
 import type { Dim, Shape } from '../../core/graph.ts';
 import { showShape } from '../dims.ts';
+import { parseEquation } from '../equation.ts';
 import { broadcast } from './broadcast.ts';
 import { type CostContext, type OpContext, type OpTable, typed } from './entry.ts';
 
@@ -73,9 +74,11 @@ export const matmul: OpTable = {
     // One multiply–accumulate for every combination of labels (two operands; more are counted as one nest of loops).
     macs: (c) => {
       const labels = new Map<string, number>();
-      const terms = String(c.node.attrs.equation).replace(/\s/g, '').split('->')[0]!.split(',');
-      terms.forEach((term, i) => {
-        [...term].forEach((label, at) => {
+      const ranks = c.node.inputs.map((_, i) => c.input(i).length);
+      const equation = parseEquation(String(c.node.attrs.equation), ranks);
+      if ('problem' in equation) return 0;
+      equation.terms.forEach((term, i) => {
+        term.forEach((label, at) => {
           labels.set(label, Math.max(labels.get(label) ?? 1, c.input(i)[at] ?? 1));
         });
       });
@@ -85,27 +88,18 @@ export const matmul: OpTable = {
 };
 
 function einsumShape(c: OpContext, shapes: readonly Shape[]): Dim[] {
-  const equation = c.text('equation', '');
-  if (equation.includes('...')) c.fail('an ellipsis in the equation is not supported');
-  const [left, right] = equation.replace(/\s/g, '').split('->');
-  const terms = (left ?? '').split(',');
-  if (terms.length !== shapes.length) c.fail(`equation ${equation} names ${terms.length} operands`);
+  const equation = parseEquation(
+    c.text('equation', ''),
+    shapes.map((s) => s.length),
+  );
+  if ('problem' in equation) return c.fail(equation.problem);
   const sizes = new Map<string, Dim>();
-  const counts = new Map<string, number>();
-  terms.forEach((term, i) => {
-    const shape = shapes[i]!;
-    if (term.length !== shape.length) c.fail(`operand ${i} of ${equation} has ${term.length} labels`);
-    [...term].forEach((label, at) => {
-      const d = shape[at]!;
-      const known = sizes.get(label);
-      sizes.set(
-        label,
-        known === undefined || known === 1 ? d : d === 1 ? known : c.same(known, d, `label ${label}`),
-      );
-      counts.set(label, (counts.get(label) ?? 0) + 1);
+  equation.terms.forEach((term, i) => {
+    term.forEach((label, at) => {
+      const d = shapes[i]![at]!;
+      const known = sizes.get(label) ?? 1;
+      sizes.set(label, known === 1 ? d : d === 1 ? known : c.same(known, d, `label ${label}`));
     });
   });
-  const unrepeated = () => [...counts].filter(([, n]) => n === 1).map(([label]) => label);
-  const out = right === undefined ? unrepeated().sort() : [...right];
-  return out.map((label) => sizes.get(label) ?? c.fail(`label ${label} of the result is in no operand`));
+  return equation.result.map((label) => sizes.get(label)!);
 }

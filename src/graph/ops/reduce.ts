@@ -1,13 +1,13 @@
 import type { Dim } from '../../core/graph.ts';
 import { type OpContext, type OpEntry, type OpTable, typed } from './entry.ts';
-import { axesOf } from './shape.ts';
+import { axesOf, restOf } from './shape.ts';
 
 function reduced(c: OpContext, keep: boolean): Dim[] {
   const x = c.shape(0);
   const given = axesOf(c, 1);
   if (!given && c.has(1)) {
-    if (!keep) c.fail('the axes are not known');
-    return x.map(() => c.fresh('reduced'));
+    if (keep) return x.map(() => c.fresh('reduced'));
+    return restOf(c, 1, (axes) => x.length - axes, 'reduced');
   }
   const nothing = (!given || given.length === 0) && c.int('noop_with_empty_axes', 0) !== 0;
   const all = x.map((_, i) => i);

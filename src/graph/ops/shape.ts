@@ -8,6 +8,17 @@ export function axesOf(c: OpContext, input: number): readonly number[] | undefin
   return c.ints('axes') ?? (c.has(input) ? c.numbers(input) : undefined);
 }
 
+/**
+ * Dimensions without known sizes where the axes are computed when the graph runs: how many there are follows from how many
+ * axes. A graph that is being built has to know its axes.
+ */
+export function restOf(c: OpContext, input: number, rank: (axes: number) => number, hint: string): Dim[] {
+  const count = c.rank(input, [0, 1])[0] ?? 1;
+  if (c.strict || typeof count !== 'number' || rank(count) < 0 || rank(count) > 16)
+    return c.fail('the axes are not known');
+  return Array.from({ length: rank(count) }, () => c.fresh(hint));
+}
+
 /** A list of dimensions that an input spells out, or fresh names where only its length is known. */
 export function dimsOf(c: OpContext, input: number): Dim[] {
   const value = c.value(input);
@@ -72,7 +83,13 @@ export const shapes: OpTable = {
     infer: (c) => {
       const x = c.in(0);
       const given = axesOf(c, 1);
-      if (!given && c.has(1)) c.fail('the axes are not known');
+      if (!given && c.has(1))
+        return [
+          typed(
+            x.dtype,
+            restOf(c, 1, (axes) => x.shape.length - axes, 'squeezed'),
+          ),
+        ];
       const axes = given ? c.axes(given, x.shape.length) : x.shape.flatMap((d, i) => (d === 1 ? [i] : []));
       for (const a of axes) c.same(x.shape[a]!, 1, `dimension ${a} is squeezed`);
       return [
@@ -90,7 +107,16 @@ export const shapes: OpTable = {
     bytes: 'view',
     infer: (c) => {
       const x = c.in(0);
-      const given = axesOf(c, 1) ?? c.fail('the axes are not known');
+      const given = axesOf(c, 1);
+      if (!given) {
+        if (!c.has(1)) return c.fail('the axes are not known');
+        return [
+          typed(
+            x.dtype,
+            restOf(c, 1, (axes) => x.shape.length + axes, 'unsqueezed'),
+          ),
+        ];
+      }
       if (given.length > 16) c.fail(`${given.length} axes are too many`);
       const axes = c.axes(given, x.shape.length + given.length);
       const out = [...x.shape];

@@ -34,6 +34,7 @@ import {
   type Series,
 } from './chart.ts';
 import { faded, GREY, groupColours, placeColours } from './palette.ts';
+import { mainPlace } from './place.ts';
 import { tip } from './tip.ts';
 import { axisUnit } from './units.ts';
 
@@ -42,10 +43,22 @@ const MOST_PLACES = 4;
 /** Characters of a subtitle that fit beside the room for labels; Chart.js squeezes what is longer. */
 const LINE = 118;
 
-/** Grouped bars with intervals: one chart per workload, a bar per arm and backend, best arm first. */
-export function barCharts(view: SuiteView, metric: string, rank: number): Draft[] {
+/**
+ * Grouped bars with intervals: one chart per workload, a bar per arm and place, best arm first. A place where nothing is valid
+ * is left out when another has valid values.
+ * @param raced workloads whose backends have a chart of their own on this metric: here only the main place is shown
+ */
+export function barCharts(
+  view: SuiteView,
+  metric: string,
+  rank: number,
+  raced: ReadonlySet<string> = new Set(),
+): Draft[] {
   return slices(view, metric).flatMap((slice) => {
-    const chart = bars(view, slice, rank);
+    const main = raced.has(slice.workload) ? mainPlace(slice.rows) : null;
+    const valid = main === null ? unique(slice.rows.filter(isRanked).map(place)) : [main.place];
+    const rows = valid.length > 0 ? slice.rows.filter((row) => valid.includes(place(row))) : slice.rows;
+    const chart = bars(view, { ...slice, rows }, rank);
     return chart === null ? [] : [chart];
   });
 }
@@ -121,7 +134,8 @@ function bars(view: SuiteView, slice: Slice, rank: number): Draft | null {
   };
 }
 
-function datum(row: Summary, label: string, divisor: number): Datum {
+/** A bar with its interval and label; hatched, without interval, where it is not ranked. */
+export function datum(row: Summary, label: string, divisor: number): Datum {
   const ranked = isRanked(row);
   const range = ranked && row.ci_lo !== null && row.ci_hi !== null;
   const value = quantity(row.value, row.unit);
@@ -136,7 +150,7 @@ function datum(row: Summary, label: string, divisor: number): Datum {
 }
 
 /** What is not ranked must not squeeze what is: the axis ends a little after the largest valid value. */
-function limit(rows: readonly Summary[], divisor: number): { max?: number } {
+export function limit(rows: readonly Summary[], divisor: number): { max?: number } {
   const valid = rows.filter(isRanked).map((row) => Math.max(row.value, row.ci_hi ?? row.value));
   const others = rows.filter((row) => !isRanked(row)).map((row) => row.value ?? 0);
   if (valid.length === 0 || Math.max(0, ...others) <= Math.max(...valid) * 1.2) return {};
@@ -147,22 +161,25 @@ function limit(rows: readonly Summary[], divisor: number): { max?: number } {
 export function conditions(view: SuiteView, slice: Slice, places: readonly string[]): string {
   const parts = [`${printable(view.info.name)} · ${printable(slice.workload)}`, `batch ${slice.batch}`];
   if (places.length === 1) parts.push(printable(places[0]!));
-  const rounds = unique(slice.rows.filter(isRanked).map((row) => row.rounds)).filter((n) => n > 0);
-  if (rounds.length > 0) {
-    const least = Math.min(...rounds);
-    const most = Math.max(...rounds);
-    parts.push(least === most ? plural(most, 'round') : `${least} to ${most} rounds`);
-    const some = slice.rows.some((row) => isRanked(row) && interval(row.ci_lo, row.ci_hi, row.unit) !== null);
-    parts.push(some ? 'whiskers: 95% interval' : 'no interval');
-  }
-  return parts.join(' · ');
+  const counted = slice.rows.some((row) => isRanked(row) && row.rounds > 0);
+  return [...parts, ...(counted ? [whiskers(slice.rows)] : [])].join(' · ');
+}
+
+/** `6 rounds · whiskers: 95% interval`. */
+export function whiskers(rows: readonly Summary[]): string {
+  const rounds = unique(rows.filter(isRanked).map((row) => row.rounds)).filter((n) => n > 0);
+  const least = Math.min(...rounds);
+  const most = Math.max(...rounds);
+  const some = rows.some((row) => isRanked(row) && interval(row.ci_lo, row.ci_hi, row.unit) !== null);
+  const count = least === most ? plural(most, 'round') : `${least} to ${most} rounds`;
+  return `${count} · ${some ? 'whiskers: 95% interval' : 'no interval'}`;
 }
 
 const omitted = (all: number, shown: number): string[] =>
   all > shown ? [`The best ${shown} of ${all} arms; all of them are in the tables.`] : [];
 
 /** Why bars are hatched, each reason once, the first three. */
-function reasons(rows: readonly Summary[]): string[] {
+export function reasons(rows: readonly Summary[]): string[] {
   const bad = groupBy(
     rows.filter((row) => row.status !== 'ok'),
     (row) => `${place(row)}, ${statusWord(row.status)}. ${row.reason ?? 'No reason was recorded'}`,

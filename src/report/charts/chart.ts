@@ -9,6 +9,8 @@ export interface Datum {
   readonly label?: string;
   readonly inside?: string;
   readonly hatched?: boolean;
+  /** Colour of the hatching, where it is not the theme's. */
+  readonly hatch?: string;
   readonly muted?: boolean;
   readonly tip?: readonly string[];
 }

@@ -4,7 +4,7 @@
  */
 
 /** Width of the chip that stands for a missing bar, in CSS pixels. */
-const CHIP = 22;
+const CHIP = 36;
 
 const FONT = 'Inter, "DejaVu Sans", system-ui, sans-serif';
 
@@ -50,6 +50,13 @@ export function prepare(Chart, theme) {
     id: 'versus',
     beforeDraw: paintSurface(theme),
     afterDatasetsDraw: (chart) => annotate(chart, theme),
+    // Chart.js gives an entry of the legend the colour of the first bar, which may be a faded one.
+    afterUpdate: ({ legend, data }) => {
+      for (const item of legend?.legendItems ?? []) {
+        item.fillStyle = data.datasets[item.datasetIndex]?.swatch ?? item.fillStyle;
+      }
+    },
+    afterDraw: (chart) => hatchLegend(chart, theme),
   });
 }
 
@@ -122,7 +129,7 @@ function annotateBar(chart, theme, element, raw) {
   // Without a value there is no bar: a hatched chip says that something should stand here.
   const empty = raw.hatched && !(right - left >= 1);
   const width = empty ? CHIP : right - left;
-  if (raw.hatched) hatch(ctx, theme, { left, top: y - height / 2, width, height });
+  if (raw.hatched) hatch(ctx, raw.hatch ?? theme.hatch, { left, top: y - height / 2, width, height });
   ctx.font = `500 12px ${FONT}`;
   if (raw.inside && ctx.measureText(raw.inside).width + 10 < right - left) {
     ctx.fillStyle = inkOn(element.options.backgroundColor);
@@ -145,20 +152,36 @@ function annotateBar(chart, theme, element, raw) {
   ctx.fillText(raw.label, from, y);
 }
 
-function hatch(ctx, theme, { left, top, width, height }) {
+/**
+ * Stripes over a bar and a line around it. Lines rather than a canvas pattern: a configuration is plain JSON, which can carry
+ * no pattern, and lines stay lines in an SVG.
+ */
+function hatch(ctx, colour, { left, top, width, height }) {
   ctx.save();
   ctx.beginPath();
   ctx.rect(left, top, width, height);
   ctx.clip();
-  ctx.strokeStyle = theme.hatch;
-  ctx.lineWidth = 1;
+  ctx.strokeStyle = colour;
+  ctx.lineWidth = 1.25;
   ctx.beginPath();
-  for (let x = left - height; x < left + width; x += 7) {
+  for (let x = left - height; x < left + width; x += 6) {
     ctx.moveTo(x, top + height);
     ctx.lineTo(x + height, top);
   }
+  ctx.rect(left, top, width, height);
   ctx.stroke();
   ctx.restore();
+}
+
+/** The box of a legend's entry that stands for hatching is hatched itself. */
+function hatchLegend({ ctx, data, legend }, theme) {
+  legend?.legendItems?.forEach((item, i) => {
+    if (!data.datasets[item.datasetIndex]?.hatchKey || item.hidden) return;
+    const { left, top, height } = legend.legendHitBoxes[i];
+    const { boxWidth, boxHeight } = legend.options.labels;
+    const box = { left, top: top + (height - boxHeight) / 2, width: boxWidth, height: boxHeight };
+    hatch(ctx, theme.muted, box);
+  });
 }
 
 /** A point's name beside it: right, left, above or below, wherever nothing else stands; else it is left to the tooltip. */

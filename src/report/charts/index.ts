@@ -1,7 +1,9 @@
 import type { ReportInput } from '../../core/report.ts';
+import { racesOf } from '../backends.ts';
 import { slug, uniqueNames } from '../format.ts';
 import { headline, type SuiteView, suiteViews } from '../view.ts';
 import { aloneCharts } from './alone.ts';
+import { backendCharts } from './backends.ts';
 import { barCharts } from './bars.ts';
 import type { Chart, Draft } from './chart.ts';
 import { coldCharts } from './cold.ts';
@@ -12,7 +14,7 @@ import { scalingCharts } from './scaling.ts';
 import { stripCharts } from './strip.ts';
 
 /** Charts take most of a report's time (0.1 s each in all formats), and nobody looks at a hundred. */
-const MOST_CHARTS = 24;
+const MOST_CHARTS = 28;
 /** Of a run so large that its tables alone take their time. */
 const MOST_CHARTS_OF_LARGE = 4;
 const LARGE = 1000;
@@ -55,7 +57,8 @@ function drafts(view: SuiteView): Draft[] {
   const rest = metrics.filter((metric) => !alone.some((chart) => chart.metrics.includes(metric)));
   return [
     ...alone.map((chart) => chart.draft),
-    ...rest.flatMap((metric, i) => barCharts(view, metric, i === 0 ? 0 : 3 + i / 100)),
+    ...rest.flatMap((metric, i) => barCharts(view, metric, i === 0 ? 0 : 3 + i / 100, raced(view, metric))),
+    ...backendCharts(view),
     ...paretoCharts(view),
     ...phaseCharts(view),
     ...memoryCharts(view),
@@ -64,3 +67,7 @@ function drafts(view: SuiteView): Draft[] {
     ...coldCharts(view),
   ];
 }
+
+/** Workloads whose backends have a chart of their own on a metric. */
+const raced = (view: SuiteView, metric: string): Set<string> =>
+  new Set(racesOf(view).flatMap((race) => (race.metric === metric ? [race.workload] : [])));

@@ -15,9 +15,13 @@ export const colour = (index: number): string => OKABE_ITO[index % OKABE_ITO.len
 export const groupColours = (view: SuiteView): Map<string, string> =>
   colours([...view.cells, ...view.rows].flatMap(({ group }) => (group === null ? [] : [group])));
 
-/** The same for backends. */
+/** The same for backends, by name, and for backends in another precision; backends have one colour in every suite of a run. */
 export const placeColours = (view: SuiteView): Map<string, string> =>
-  colours([...view.cells, ...view.rows].map(place));
+  colours([
+    ...view.backends.flatMap(({ name, available }) => (available ? [name] : [])),
+    ...view.cells.map(({ backend }) => backend),
+    ...[...view.cells, ...view.rows].map(place),
+  ]);
 
 /** Names in the order of their first use get colours in the palette's order. */
 function colours(names: Iterable<string>): Map<string, string> {

@@ -28,9 +28,11 @@ const HEADER = [
   'notes',
   'case_id_a',
   'case_id_b',
+  'backend_a',
+  'backend_b',
 ] as const;
 
-/** One line per pair of arms and metric; ratios are B ÷ A. */
+/** One line per pair of arms, or of backends, and metric; ratios are B ÷ A. */
 export function comparisonSheet(comparisons: readonly Comparison[]): string {
   return sheet(
     HEADER,
@@ -61,6 +63,8 @@ export function comparisonSheet(comparisons: readonly Comparison[]): string {
       c.notes.join('; '),
       c.a.case_id,
       c.b.case_id,
+      c.a.backend,
+      c.b.backend,
     ]),
   );
 }

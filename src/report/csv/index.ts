@@ -12,7 +12,10 @@ export const csv: Reporter = {
     const name = uniqueNames();
     const files: ReportFile[] = [
       { file: `${name('results')}.csv`, body: longSheet(input.rows) },
-      { file: `${name('comparisons')}.csv`, body: comparisonSheet(input.comparisons) },
+      {
+        file: `${name('comparisons')}.csv`,
+        body: comparisonSheet([...input.comparisons, ...input.acrossBackends]),
+      },
     ];
     const bySuite = new Map<string, Summary[]>();
     for (const row of input.rows) {

@@ -1,13 +1,23 @@
 import { markdownTable } from 'markdown-table';
 import type { Reporter, ReportInput } from '../../core/report.ts';
 import { type Answer, answerOf, rankingOf, verdictOf } from '../answer.ts';
+import { backendTables } from '../backend-table.ts';
+import {
+  absences,
+  backendVerdict,
+  raceName,
+  raceSentence,
+  racesOf,
+  unavailable,
+  unrankedIn,
+} from '../backends.ts';
 import type { Chart } from '../charts/chart.ts';
 import { chartsOf } from '../charts/index.ts';
 import { METHOD, runFacts, warningsOf } from '../facts.ts';
 import { capital, metricLabel, plural, slug } from '../format.ts';
 import { countGaps, type Gap, missingValues, neverStarted } from '../gaps.ts';
 import { CERTAINTY, comparisonTable, resultTables, type Table } from '../table.ts';
-import { suiteViews } from '../view.ts';
+import { type SuiteView, suiteViews } from '../view.ts';
 import { md, mdPhrase } from './escape.ts';
 
 const MOST_SENTENCES = 6;
@@ -56,9 +66,10 @@ function brief(answer: Answer): string {
     ? ` *${capital(CERTAINTY[first.certainty])}${first.because ? `: ${md(first.because)}` : ''}.*`
     : '';
   const gaps = countGaps(answer.gaps);
+  const fastest = backendVerdict(answer.view);
   return [
     `**${md(info.question || info.name)}**  `,
-    `${mdPhrase(verdictOf(answer))}.${sure}${gaps ? `  \nNot ranked: ${md(gaps)}.` : ''}`,
+    `${mdPhrase(verdictOf(answer))}.${sure}${fastest ? `  \n${mdPhrase(fastest)}.` : ''}${gaps ? `  \nNot ranked: ${md(gaps)}.` : ''}`,
   ].join('\n');
 }
 
@@ -75,11 +86,33 @@ function suiteBlocks(answer: Answer, charts: readonly Chart[]): string[] {
         (lead) =>
           `- ${capital(metricLabel(lead.metric))} (${md(lead.where)}), best first: ${mdPhrase(rankingOf(lead))}`,
       ),
+    ...backendBlocks(view),
     ...charts.map(
       (chart) => `![${md([chart.title, ...chart.subtitle.slice(0, 1)].join('; '))}](${chart.file}.png)`,
     ),
     ...resultTables(view).map((table) => tableBlock(table, `${slug(view.info.name)}.csv`)),
     ...(comparisons ? [tableBlock(comparisons, 'comparisons.csv')] : []),
+  ];
+}
+
+/** Which backend is fastest for each model, the table of all, and why another isn't there. */
+function backendBlocks(view: SuiteView): string[] {
+  const races = racesOf(view);
+  if (races.length === 0) return [];
+  const lines = races.map((race) => {
+    const rest = unrankedIn(race);
+    const [first] = race.statements;
+    const sure = first
+      ? ` (${CERTAINTY[first.certainty]}${first.because ? `: ${md(first.because)}` : ''})`
+      : '';
+    return `- ${md(raceName(race, races))}: ${mdPhrase(raceSentence(race))}${sure}${rest ? `; ${md(rest)}` : ''}.`;
+  });
+  const missing = absences(view).map((text) => `- ${md(text)}`);
+  return [
+    '### Which backend?',
+    lines.join('\n'),
+    ...backendTables(view).map((table) => tableBlock(table, `${slug(view.info.name)}.csv`)),
+    ...(missing.length > 0 ? [missing.join('\n')] : []),
   ];
 }
 
@@ -119,6 +152,9 @@ function notMeasured(input: ReportInput, answers: readonly Answer[]): string {
           `- ${md(view.info.name)}: ${md(gap.who)} of ${plural(gap.cells, 'cell')} (${md(gap.reason)})`,
       ),
     ]),
+    ...unavailable(input.info.run.backends).map(
+      ({ backend, reason }) => `- ${md(backend)}: not available. ${md(reason)}`,
+    ),
     ...neverStarted(input).map(
       ({ suite, cells }) => `- ${md(suite)}: ${plural(cells, 'planned cell')} never started`,
     ),

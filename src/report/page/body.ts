@@ -1,5 +1,6 @@
 import type { ReportInput } from '../../core/report.ts';
 import { type Answer, answerOf } from '../answer.ts';
+import { unavailable } from '../backends.ts';
 import type { Chart } from '../charts/chart.ts';
 import { chartsOf } from '../charts/index.ts';
 import { METHOD, runFacts, warningsOf } from '../facts.ts';
@@ -7,6 +8,7 @@ import { plural, slug } from '../format.ts';
 import { missingValues, neverStarted } from '../gaps.ts';
 import { comparisonTable, resultTables } from '../table.ts';
 import { suiteViews } from '../view.ts';
+import { backendSection } from './backends.ts';
 import { figure } from './figures.ts';
 import { card, pill, rankings } from './summary.ts';
 import { tableHtml } from './tables.ts';
@@ -75,6 +77,7 @@ function suiteSection(answer: Answer, charts: readonly Chart[]): string {
 <p class="lede">${html(info.question)}</p>
 <ul class="sentences">${answer.statements.map((line) => `<li>${htmlPhrase(line.text)}. ${pill(line)}</li>`).join('\n')}</ul>
 ${rankings(answer)}
+${backendSection(answer.view)}
 <div class="figures">${figures.join('\n')}</div>
 ${resultTables(answer.view)
   .map((table) => tableHtml(table, file))
@@ -90,6 +93,9 @@ function unmeasured(input: ReportInput, answers: readonly Answer[]): string {
         (gap) =>
           `<li><b>${html(view.info.name)}</b>: ${html(gap.who)} on ${html(gap.where)}, ${plural(gap.cells, 'cell')} ${html(gap.word)}. ${html(gap.reason)}</li>`,
       ),
+    ),
+    ...unavailable(input.info.run.backends).map(
+      ({ backend, reason }) => `<li><b>${html(backend)}</b>: not available. ${html(reason)}</li>`,
     ),
     ...neverStarted(input).map(
       ({ suite, cells }) => `<li><b>${html(suite)}</b>: ${plural(cells, 'planned cell')} never started</li>`,

@@ -1,4 +1,5 @@
 import { type Answer, rankingOf, verdictOf } from '../answer.ts';
+import { backendVerdict } from '../backends.ts';
 import { capital, metricLabel, plural, shorten, slug } from '../format.ts';
 import type { Statement } from '../statement.ts';
 import { CERTAINTY } from '../table.ts';
@@ -19,7 +20,7 @@ export function card(answer: Answer): string {
 <p class="kicker"><a href="#${slug('suite', info.name)}">${html(info.name)}</a></p>
 <h3>${html(info.question || info.name)}</h3>
 <p class="verdict">${htmlPhrase(verdictOf(answer))}.${answer.statements[0] ? ` ${pill(answer.statements[0])}` : ''}</p>
-${notRanked(answer)}</div>
+${fastestBackend(answer)}${notRanked(answer)}</div>
 ${board}
 </article>`;
 }
@@ -46,6 +47,11 @@ function scoreLine(line: Statement): string {
 /** Names do not break in this table, so they are short; the whole name shows when the pointer rests on it. */
 const arm = (name: string): string =>
   `<span class="arm" title="${html(name)}">${html(shorten(name, 24))}</span>`;
+
+function fastestBackend({ view }: Answer): string {
+  const verdict = backendVerdict(view);
+  return verdict === null ? '' : `<p class="backend">${htmlPhrase(verdict)}.</p>`;
+}
 
 function notRanked({ gaps }: Answer): string {
   if (gaps.length === 0) return '';

@@ -51,7 +51,7 @@ export function hub(id: string, revision: string, options: HubOptions = {}): Wei
       const content = createHash('sha256').update(hashes.join('')).digest('hex');
       return openCheckpoint(folder, params, options, {
         label: labelAt(id, commit),
-        id: async () => `hub:${id}@${commit}:${content}`,
+        id: `hub:${id}@${commit}:${content}`,
       });
     },
   };

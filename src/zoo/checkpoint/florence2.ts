@@ -101,7 +101,7 @@ export function florence2(
       taps: options.taps ?? false,
     },
     parts: florence2Parts(naming),
-    decoderStart: t.decoder_start_token_id ?? 2,
+    ...{ decoderStart: t.decoder_start_token_id ?? 2, context: text.context },
   };
 }
 

@@ -89,7 +89,7 @@ function florence(
     preprocess: florencePreprocess(size),
     // An image's tokens and a prompt of 128 to read, an answer of 128 to write in one pass.
     dims: { source: imageTokens(vision) + 128, sequence: 128, past: 0 },
-    ...{ parts: florence2Parts(naming), decoderStart: 2 },
+    ...{ parts: florence2Parts(naming), decoderStart: 2, context: text.context },
   };
 }
 

@@ -1,122 +1,122 @@
 import type * as Tf from '@tensorflow/tfjs';
-import type { DType } from '../../../core/tensor.ts';
+import { toNumbers } from '../../../core/tensor.ts';
 import { numberAttr } from '../../../graph/kernels/kernel.ts';
-import { identity, isIdentity, type Order } from '../order.ts';
-import { isFloat, type Value } from '../value.ts';
+import type { Value } from '../value.ts';
+import { combined, many, two } from './broadcast.ts';
 import {
+  atHost,
   type Call,
   device,
   input,
   type Kernel,
   type KernelTable,
   kernel,
-  laid,
   made,
   orderOf,
 } from './kernel.ts';
 
-type Unary = (x: Tf.Tensor, c: Call) => Tf.Tensor;
-type Binary = (a: Tf.Tensor, b: Tf.Tensor, c: Call) => Tf.Tensor;
+/** Whether a value is known to hold no NaN: a constant on the host. */
+const clean = (value: Value | undefined): boolean =>
+  !!value?.host && value.fixed && !toNumbers(value.host).some(Number.isNaN);
 
-/** One operand: the axes stay where they lie. */
-const one = (f: Unary, dtype?: DType): Kernel =>
-  kernel((c) => {
-    const x = input(c, 0);
-    return [made(f(device(c, x), c), dtype ?? x.dtype, orderOf(x))];
-  });
-
-/** Two operands that broadcast. */
-const two = (f: Binary, dtype?: DType): Kernel =>
-  kernel((c) => {
-    const { tensors, order } = together(c, [input(c, 0), input(c, 1)]);
-    return [made(f(tensors[0]!, tensors[1]!, c), dtype ?? input(c, 0).dtype, order)];
-  });
-
-/** Any number of operands that broadcast. */
-const many = (f: Binary): Kernel =>
-  kernel((c) => {
-    const { tensors, order } = together(
-      c,
-      c.inputs.map((_, i) => input(c, i)),
-    );
-    const result = tensors.reduce((a, b) => f(a, b, c));
-    return [made(tensors.length === 1 ? c.tf.clone(result) : result, input(c, 0).dtype, order)];
-  });
-
-/**
- * Operands that broadcast, in one order: that of the largest one whose axes don't lie as the graph has them. Operands of lower
- * rank get leading axes of one element, as broadcasting gives them.
- */
-export function together(c: Call, values: readonly Value[]): { tensors: Tf.Tensor[]; order: Order } {
-  const rank = Math.max(...values.map((value) => value.shape.length));
-  const leader = values
-    .filter((value) => value.shape.length === rank && !isIdentity(orderOf(value)))
-    .sort((a, b) => size(b) - size(a))[0];
-  const order = leader ? orderOf(leader) : identity(rank);
-  return { tensors: values.map((value) => widened(c, value, order)), order };
-}
-
-const size = (value: Value): number => value.shape.reduce((n, d) => n * d, 1);
-
-/** A value with its axes in the order of a tensor of that or a higher rank. */
-function widened(c: Call, value: Value, order: Order): Tf.Tensor {
-  const missing = order.length - value.shape.length;
-  if (missing === 0) return laid(c, value, order);
-  if (size(value) === 1 || isIdentity(order)) return device(c, value);
-  // The axes that it has, in the order in which they lie among all.
-  const own = order.filter((axis) => axis >= missing).map((axis) => axis - missing);
-  const tensor = laid(c, value, own);
-  const shape = order.map((axis) => (axis < missing ? 1 : value.shape[axis - missing]!));
-  return c.tf.reshape(tensor, shape);
-}
-
-export const elementwise: KernelTable = {
-  Abs: one((x, { tf }) => tf.abs(x)),
-  Ceil: one((x, { tf }) => tf.ceil(x)),
-  Cos: one((x, { tf }) => tf.cos(x)),
-  Elu: one((x, c) => {
-    const alpha = numberAttr(c, 'alpha', 1);
+/** The larger or smaller of two: wasm takes NaN from its first operand only. */
+function extremum(pick: 'maximum' | 'minimum'): Kernel {
+  return many((a, b, c) => {
     const { tf } = c;
-    return alpha === 1 ? tf.elu(x) : tf.where(tf.greater(x, 0), x, tf.mul(tf.sub(tf.exp(x), 1), alpha));
-  }),
-  Erf: one((x, { tf }) => tf.erf(x)),
-  Exp: one((x, { tf }) => tf.exp(x)),
-  Floor: one((x, { tf }) => tf.floor(x)),
-  LeakyRelu: one((x, c) => c.tf.leakyRelu(x, numberAttr(c, 'alpha', 0.01))),
-  Log: one((x, { tf }) => tf.log(x)),
-  Neg: one((x, { tf }) => tf.neg(x)),
-  Not: one((x, { tf }) => tf.logicalNot(x)),
-  Reciprocal: one((x, { tf }) => tf.reciprocal(x)),
-  Relu: one((x, { tf }) => tf.relu(x)),
-  Sigmoid: one((x, { tf }) => tf.sigmoid(x)),
-  Sin: one((x, { tf }) => tf.sin(x)),
-  Sqrt: one((x, { tf }) => tf.sqrt(x)),
-  Tanh: one((x, { tf }) => tf.tanh(x)),
+    const result = tf[pick](a, b);
+    if (c.engine.name !== 'wasm' || c.inputs.slice(1).every(clean)) return result;
+    return tf.where(tf.isNaN(b), b, result);
+  });
+}
 
+/** Keeps values between two bounds, each of which may be missing; NaN stays NaN. */
+const clip: Kernel = kernel((c) => {
+  const { tf } = c;
+  const x = input(c, 0);
+  const bound = (index: number, name: string): Tf.Tensor | null => {
+    const given = c.inputs[index];
+    if (given) return tf.reshape(device(c, given), []);
+    return name in c.node.attrs ? tf.scalar(numberAttr(c, name, 0)) : null;
+  };
+  const [low, high] = [bound(1, 'min'), bound(2, 'max')];
+  let y = device(c, x);
+  // `clipByValue` turns NaN into the lower bound on wasm.
+  if (low) y = tf.maximum(y, low);
+  if (high) y = tf.minimum(y, high);
+  return [made(tf.clone(y), x.dtype, orderOf(x))];
+});
+
+/** Powers that need no logarithm, which costs accuracy and, for negative bases on some engines, the result. */
+const POWERS: ReadonlyMap<number, (x: Tf.Tensor, c: Call) => Tf.Tensor> = new Map([
+  [-1, (x, { tf }) => tf.reciprocal(x)],
+  [-0.5, (x, { tf }) => tf.reciprocal(tf.sqrt(x))],
+  [0, (x, { tf }) => tf.onesLike(x)],
+  [0.5, (x, { tf }) => tf.sqrt(x)],
+  [1, (x, { tf }) => tf.clone(x)],
+  [2, (x, { tf }) => tf.square(x)],
+  [3, (x, { tf }) => tf.mul(tf.square(x), x)],
+  [4, (x, { tf }) => tf.square(tf.square(x))],
+]);
+
+const power: Kernel = kernel((c) => {
+  const { tf } = c;
+  const [x, exponent] = [input(c, 0), input(c, 1)];
+  const known = exponent.host?.data.length === 1 && exponent.shape.length <= x.shape.length;
+  const short = known ? POWERS.get(Number(exponent.host!.data[0])) : undefined;
+  if (short && exponent.dtype !== 'float16' && exponent.dtype !== 'bfloat16') {
+    return [made(short(device(c, x), c), x.dtype, orderOf(x))];
+  }
+  return [combined(c, [x, exponent], x.dtype, ([a, b]) => tf.pow(a!, tf.cast(b!, 'float32')))];
+});
+
+/** The rest of a division: with the dividend's sign (`fmod` = 1) or with the divisor's. */
+const modulo: Kernel = two((a, b, c) => {
+  const { tf } = c;
+  if (numberAttr(c, 'fmod', 0) === 0) return tf.mod(a, b);
+  return tf.mul(tf.sign(a), tf.mod(tf.abs(a), tf.abs(b)));
+});
+
+/** Picks from two; wasm picks bools wrongly, four at a time. */
+const where: Kernel = {
+  host: (inputs) => atHost(inputs, 1),
+  run: (c) => {
+    const { tf } = c;
+    const [test, a, b] = [input(c, 0), input(c, 1), input(c, 2)];
+    if (a.dtype !== 'bool') {
+      return [combined(c, [test, a, b], a.dtype, ([t, x, y]) => tf.where(t!, x!, y!))];
+    }
+    return [
+      combined(c, [test, a, b], 'bool', ([t, x, y]) =>
+        tf.logicalOr(tf.logicalAnd(t!, x!), tf.logicalAnd(tf.logicalNot(t!), y!)),
+      ),
+    ];
+  },
+};
+
+/** Operators of two or more operands, element by element with broadcasting. */
+export const elementwise: KernelTable = {
   Add: two((a, b, { tf }) => tf.add(a, b)),
   Sub: two((a, b, { tf }) => tf.sub(a, b)),
   Mul: two((a, b, { tf }) => tf.mul(a, b)),
-  Div: two((a, b, c) => (isFloat(input(c, 0).dtype) ? c.tf.div(a, b) : truncated(c, a, b))),
-  Pow: two((a, b, { tf }) => tf.pow(a, tf.cast(b, a.dtype))),
-  Max: many((a, b, { tf }) => tf.maximum(a, b)),
-  Min: many((a, b, { tf }) => tf.minimum(a, b)),
+  Div: two((a, b, { tf }) => tf.div(a, b)),
+  Mod: modulo,
+  Pow: power,
+  PRelu: two((x, slope, { tf }) => tf.where(tf.less(x, 0), tf.mul(x, slope), x)),
+  Max: extremum('maximum'),
+  Min: extremum('minimum'),
   Sum: many((a, b, { tf }) => tf.add(a, b)),
-  Equal: two((a, b, { tf }) => tf.equal(a, b), 'bool'),
+  Mean: many(
+    (a, b, { tf }) => tf.add(a, b),
+    (sum, { tf, inputs }) => tf.div(sum, inputs.length),
+  ),
+  Clip: clip,
+  Where: where,
   Greater: two((a, b, { tf }) => tf.greater(a, b), 'bool'),
   GreaterOrEqual: two((a, b, { tf }) => tf.greaterEqual(a, b), 'bool'),
   Less: two((a, b, { tf }) => tf.less(a, b), 'bool'),
   LessOrEqual: two((a, b, { tf }) => tf.lessEqual(a, b), 'bool'),
+  Equal: two((a, b, { tf }) => tf.equal(a, b), 'bool'),
   And: two((a, b, { tf }) => tf.logicalAnd(a, b), 'bool'),
   Or: two((a, b, { tf }) => tf.logicalOr(a, b), 'bool'),
-  Where: kernel((c) => {
-    const { tensors, order } = together(c, [input(c, 0), input(c, 1), input(c, 2)]);
-    return [made(c.tf.where(tensors[0]!, tensors[1]!, tensors[2]!), input(c, 1).dtype, order)];
-  }),
+  Xor: two((a, b, { tf }) => tf.notEqual(a, b), 'bool'),
 };
-
-/** Whole numbers divide towards zero; tfjs rounds them down. */
-function truncated(c: Call, a: Tf.Tensor, b: Tf.Tensor): Tf.Tensor {
-  const { tf } = c;
-  const quotient = tf.div(tf.cast(a, 'float32'), tf.cast(b, 'float32'));
-  return tf.cast(tf.mul(tf.sign(quotient), tf.floor(tf.abs(quotient))), 'int32');
-}

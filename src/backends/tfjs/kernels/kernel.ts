@@ -1,10 +1,11 @@
 import type * as Tf from '@tensorflow/tfjs';
 import { VersusError } from '../../../core/errors.ts';
 import type { Node } from '../../../core/graph.ts';
-import { type DType, elementCount, type Tensor, toNumbers } from '../../../core/tensor.ts';
+import { allocate, type DType, elementCount, type Tensor, toNumbers } from '../../../core/tensor.ts';
 import type { Engine } from '../engine.ts';
 import { identity, isIdentity, type Order, permutation, sameOrder } from '../order.ts';
-import { engineType, type Value } from '../value.ts';
+import { turned } from '../turn.ts';
+import { engineType, isFloat, type Value } from '../value.ts';
 
 /** One node being computed on an engine. */
 export interface Call {
@@ -29,6 +30,11 @@ export interface Kernel {
   readonly run: Run;
   /** Inputs whose numbers the kernel needs on the host (shapes, axes, pads): `host` is there when it runs. */
   readonly reads?: readonly number[];
+  /**
+   * Whether the host computes a call, exactly, whatever lies on the engine; `atHost` when left out. Only where the reference
+   * interpreter has the operator.
+   */
+  readonly host?: (inputs: readonly (Value | undefined)[], node: Node) => boolean;
   /** Why a node can't be run, if that is seen before it runs: an attribute that no engine has. */
   readonly refuses?: (node: Node, engine: Engine['name']) => string | null;
 }
@@ -36,6 +42,23 @@ export type KernelTable = Readonly<Record<string, Kernel>>;
 
 /** A kernel that reads nothing on the host. */
 export const kernel = (run: Run): Kernel => ({ run });
+
+/**
+ * What no engine does as ONNX wants it: whole numbers (engines compute them by way of float32, so that they are inexact from
+ * 2^24 on) and tensors without elements (kernels refuse them, or read what is not there).
+ */
+export const atHost = (inputs: readonly (Value | undefined)[], data = 0): boolean =>
+  isWhole(inputs[data]) || inputs.some((value) => value?.shape.includes(0));
+
+const isWhole = (value: Value | undefined): boolean =>
+  !!value && !isFloat(value.dtype) && value.dtype !== 'bool';
+
+/** A result without elements. */
+export const nothing = (dtype: DType, shape: readonly number[]): Made => ({
+  dtype,
+  shape,
+  host: { dtype, shape, data: allocate(dtype, 0) },
+});
 
 /** @throws VersusError `input` that names operator and node */
 export function fail(c: Pick<Call, 'node'>, message: string): never {
@@ -76,7 +99,7 @@ export const plain = (c: Call, value: Value): Tf.Tensor => laid(c, value, identi
 export function laid(c: Call, value: Value, order: Order): Tf.Tensor {
   const from = orderOf(value);
   if (sameOrder(from, order)) return device(c, value);
-  const move = (): Tf.Tensor => c.tf.transpose(device(c, value), permutation(from, order));
+  const move = (): Tf.Tensor => turned(c.tf, device(c, value), permutation(from, order));
   if (!value.fixed) return move();
   const moved = form(c, value, ORDER + order, move);
   if (value.sole && value.device) {
@@ -91,7 +114,7 @@ const ORDER = 'order ';
 /** The tensor of a value of which only forms in other orders are left. */
 function restored(c: Call, value: Value): Tf.Tensor {
   const [name, form] = [...value.forms!].find(([key]) => key.startsWith(ORDER))!;
-  return c.tf.transpose(form, permutation(name.slice(ORDER.length).split(',').map(Number), orderOf(value)));
+  return turned(c.tf, form, permutation(name.slice(ORDER.length).split(',').map(Number), orderOf(value)));
 }
 
 /** Another form of a fixed value, made once and kept with it; of any other value, made now. */

@@ -1,4 +1,4 @@
-import { axisOf, intsAttr, numberAttr, tensorAttr } from '../../../graph/kernels/kernel.ts';
+import { axisOf, intsAttr, numberAttr } from '../../../graph/kernels/kernel.ts';
 import { reshaped, transposed } from '../order.ts';
 import type { Value } from '../value.ts';
 import {
@@ -7,11 +7,12 @@ import {
   fail,
   input,
   ints,
+  type Kernel,
   type KernelTable,
-  kernel,
   type Made,
   orderOf,
   plain,
+  type Run,
   same,
 } from './kernel.ts';
 
@@ -22,66 +23,56 @@ export function reshape(c: Call, x: Value, shape: readonly number[]): Made {
   return same(c, c.tf.reshape(device(c, x), where.shape), x.dtype, where.order);
 }
 
+/** Whatever the numbers are, they stay where they lie. */
+const view = (reads: readonly number[], run: Run): Kernel => ({ run, reads, host: () => false });
+
 export const views: KernelTable = {
-  Identity: kernel((c) => [same(c, device(c, input(c, 0)), input(c, 0).dtype, orderOf(input(c, 0)))]),
-  Transpose: kernel((c) => {
+  Identity: view([], (c) => [same(c, device(c, input(c, 0)), input(c, 0).dtype, orderOf(input(c, 0)))]),
+  Transpose: view([], (c) => {
     const x = input(c, 0);
     const perm = intsAttr(c, 'perm') ?? x.shape.map((_, i) => x.shape.length - 1 - i);
     return [same(c, device(c, x), x.dtype, transposed(orderOf(x), perm))];
   }),
-  Reshape: {
-    reads: [1],
-    run: (c) => {
-      const x = input(c, 0);
-      const asked = ints(c, 1) ?? fail(c, 'the shape is missing');
-      const zeros = numberAttr(c, 'allowzero', 0) === 1;
-      const shape = asked.map((d, i) => (d === 0 && !zeros ? x.shape[i]! : d));
-      const total = x.shape.reduce((n, d) => n * d, 1);
-      const known = shape.reduce((n, d) => (d === -1 ? n : n * d), 1);
-      return [
-        reshape(
-          c,
-          x,
-          shape.map((d) => (d === -1 ? (known === 0 ? 0 : total / known) : d)),
-        ),
-      ];
-    },
-  },
-  Flatten: kernel((c) => {
+  Reshape: view([1], (c) => {
+    const x = input(c, 0);
+    const asked = ints(c, 1) ?? fail(c, 'the shape is missing');
+    const zeros = numberAttr(c, 'allowzero', 0) === 1;
+    const shape = asked.map((d, i) => (d === 0 && !zeros ? x.shape[i]! : d));
+    const total = x.shape.reduce((n, d) => n * d, 1);
+    const known = shape.reduce((n, d) => (d === -1 ? n : n * d), 1);
+    return [
+      reshape(
+        c,
+        x,
+        shape.map((d) => (d === -1 ? (known === 0 ? 0 : total / known) : d)),
+      ),
+    ];
+  }),
+  Flatten: view([], (c) => {
     const x = input(c, 0);
     const axis = axisOf(c, numberAttr(c, 'axis', 1), x.shape.length, true);
     const product = (from: number, to: number) => x.shape.slice(from, to).reduce((n, d) => n * d, 1);
     return [reshape(c, x, [product(0, axis), product(axis, x.shape.length)])];
   }),
-  Squeeze: {
-    reads: [1],
-    run: (c) => {
-      const x = input(c, 0);
-      const rank = x.shape.length;
-      const axes = (ints(c, 1) ?? intsAttr(c, 'axes'))?.map((axis) => axisOf(c, axis, rank));
-      return [
-        reshape(
-          c,
-          x,
-          x.shape.filter((d, i) => (axes ? !axes.includes(i) : d !== 1)),
-        ),
-      ];
-    },
-  },
-  Unsqueeze: {
-    reads: [1],
-    run: (c) => {
-      const x = input(c, 0);
-      const given = ints(c, 1) ?? intsAttr(c, 'axes') ?? fail(c, 'the axes are missing');
-      const rank = x.shape.length + given.length;
-      const axes = given.map((axis) => axisOf(c, axis, rank));
-      const shape: number[] = [];
-      for (let i = 0, from = 0; i < rank; i++) shape.push(axes.includes(i) ? 1 : x.shape[from++]!);
-      return [reshape(c, x, shape)];
-    },
-  },
-  Constant: kernel((c) => {
-    const value = tensorAttr(c, 'value') ?? fail(c, 'only a tensor as value is supported');
-    return [{ dtype: value.dtype, shape: value.shape, host: value }];
+  Squeeze: view([1], (c) => {
+    const x = input(c, 0);
+    const rank = x.shape.length;
+    const axes = (ints(c, 1) ?? intsAttr(c, 'axes'))?.map((axis) => axisOf(c, axis, rank));
+    return [
+      reshape(
+        c,
+        x,
+        x.shape.filter((d, i) => (axes ? !axes.includes(i) : d !== 1)),
+      ),
+    ];
+  }),
+  Unsqueeze: view([1], (c) => {
+    const x = input(c, 0);
+    const given = ints(c, 1) ?? intsAttr(c, 'axes') ?? fail(c, 'the axes are missing');
+    const rank = x.shape.length + given.length;
+    const axes = given.map((axis) => axisOf(c, axis, rank));
+    const shape: number[] = [];
+    for (let i = 0, from = 0; i < rank; i++) shape.push(axes.includes(i) ? 1 : x.shape[from++]!);
+    return [reshape(c, x, shape)];
   }),
 };

@@ -1,0 +1,69 @@
+import { relative } from 'node:path';
+import pc from 'picocolors';
+import type { CellInfo, Comparison } from '../core/report.ts';
+import { raceName, raceSentence, racesOf, unavailable, unrankedIn } from '../report/backends.ts';
+import { CERTAINTY } from '../report/table.ts';
+import { type SuiteView, suiteViews } from '../report/view.ts';
+import { print } from './context.ts';
+import { reportInput } from './render.ts';
+import type { ReadRun } from './runs.ts';
+
+/** The answers in a few lines: arms, backends, what has no rank, what isn't here; the report has the rest. */
+export function tell(run: ReadRun, reports: readonly string[]): void {
+  const input = reportInput(run);
+  const { info, comparisons } = input;
+  const views = new Map(suiteViews(input).map((view) => [view.info.name, view]));
+  for (const suite of info.run.suites) {
+    print('');
+    print(pc.bold(suite.name) + pc.dim(`  ${suite.question}`));
+    const told = comparisons.filter(
+      (c) => c.suite === suite.name && suite.headline.includes(c.metric) && c.verdict !== 'none',
+    );
+    for (const comparison of told) print(`  ${sentence(comparison)}`);
+    const view = views.get(suite.name);
+    for (const line of view ? fastest(view) : []) print(`  ${line}`);
+    for (const line of notRanked(info.cells.filter((cell) => cell.suite === suite.name))) {
+      print(pc.yellow(`  ${line}`));
+    }
+  }
+  print('');
+  const gone = unavailable(info.run.backends).map(({ backend }) => backend);
+  if (gone.length > 0)
+    print(pc.dim(`not on this machine: ${gone.join(', ')} (versus doctor says why, and what to do)`));
+  const page = reports.find((path) => path.endsWith('report.html'));
+  if (page) print(`report: ${relative(process.cwd(), page) || page}`);
+}
+
+/** One line per model that ran on several backends: the fastest, and by how much. */
+function fastest(view: SuiteView): string[] {
+  const races = racesOf(view);
+  return races.map((race) => {
+    const text = raceSentence(race).map((part) => (typeof part === 'string' ? part : pc.bold(part.name)));
+    const [first] = race.statements;
+    const rest = unrankedIn(race);
+    return `fastest backend, ${raceName(race, races)}: ${text.join('')}${first ? ` (${CERTAINTY[first.certainty]})` : ''}${rest ? `; ${rest}` : ''}`;
+  });
+}
+
+/** One line per status and reason: which cells have no rank, and why. */
+function notRanked(cells: readonly CellInfo[]): string[] {
+  const groups = new Map<string, string[]>();
+  for (const { status, reason, arm, workload, backend, batch } of cells) {
+    if (status === 'ok') continue;
+    const why = `${status}${reason === null ? '' : `: ${reason}`}`;
+    groups.set(why, [...(groups.get(why) ?? []), `${arm} (${workload}, ${backend}, batch ${batch})`]);
+  }
+  return [...groups].map(([why, names]) => `not ranked: ${names.join(', ')} – ${why}`);
+}
+
+function sentence(c: Comparison): string {
+  const where = `${c.workload} ${c.metric} at batch ${c.batch} on ${c.backend}`;
+  const interval =
+    c.ci_lo === null || c.ci_hi === null ? '' : ` [${c.ci_lo.toFixed(2)}, ${c.ci_hi.toFixed(2)}]`;
+  const ratio = c.ratio === null ? 'no ratio' : `${c.b.arm} ÷ ${c.a.arm} = ${c.ratio.toFixed(2)}${interval}`;
+  const verdict =
+    c.verdict === 'a' || c.verdict === 'b'
+      ? pc.green(`${c[c.verdict].arm} is better`)
+      : { same: 'the same', unsure: 'not sure', none: 'no comparison' }[c.verdict];
+  return `${where}: ${ratio}, ${verdict}`;
+}

@@ -1,0 +1,42 @@
+import type { Graph } from '../core/graph.ts';
+import { inferShapes } from '../graph/infer.ts';
+import { dropDead } from './drop-dead.ts';
+import { foldBatchNorm } from './fold-batchnorm.ts';
+import { foldConstants } from './fold-constants.ts';
+import { fuseLinear } from './fuse-linear.ts';
+import type { Numbers } from './view.ts';
+
+export type { Numbers } from './view.ts';
+
+type Pass = (graph: Graph, numbers: Numbers) => Graph | Promise<Graph>;
+
+const BASIC: readonly Pass[] = [foldConstants, dropDead, foldBatchNorm, dropDead];
+const FUSING: readonly Pass[] = [fuseLinear, foldConstants, dropDead];
+
+/**
+ * The graph as an executor without an optimiser of its own should run it: the same inputs and outputs, the same results up to
+ * rounding, fewer and larger nodes.
+ *
+ * - `basic`: constants folded, dead nodes dropped, batch normalisations folded. Standard operators only.
+ * - `all` (the default): patterns recognised and fused besides. The result is for executors that know the operators of
+ *   `graph/ops/fused.ts` and standard ones newer than the graph's operator set (LayerNormalization, Gelu, Swish,
+ *   RMSNormalization); it is no ONNX file any more.
+ * - `disabled`: the graph as it is.
+ *
+ * Parameters that are made here carry their `data`; those of the graph that are left keep their names and numbers. `values`
+ * holds the types of all values.
+ *
+ * @param numbers asked for weights that are folded, a few at a time
+ * @throws VersusError `input` where the graph's shapes contradict each other, and whatever `numbers` throws
+ */
+export async function optimise(
+  graph: Graph,
+  numbers: Numbers,
+  options: { readonly level?: 'disabled' | 'basic' | 'all' } = {},
+): Promise<Graph> {
+  const level = options.level ?? 'all';
+  if (level === 'disabled') return graph;
+  let made = graph;
+  for (const pass of level === 'basic' ? BASIC : [...BASIC, ...FUSING]) made = await pass(made, numbers);
+  return { ...inferShapes(made), inputs: graph.inputs, outputs: graph.outputs };
+}

@@ -1,0 +1,81 @@
+import type { Node } from '../../src/core/graph.ts';
+import type { Tensors } from '../../src/core/tensor.ts';
+import { inferTypes } from '../../src/graph/infer.ts';
+import type { Type } from '../../src/graph/ops/entry.ts';
+import type { FuzzCase } from './sketch.ts';
+
+/** What a condition sees of a node: it, the operator set, and its inputs as far as they are known. */
+export interface Site {
+  readonly node: Node;
+  readonly opset: number;
+  /** Type and shape of an input, and its contents when they are few and constant. */
+  readonly input: (i: number) => Type | undefined;
+  readonly output: (i: number) => Type | undefined;
+}
+
+/** A fault of a runtime's release. The fuzzer passes over it; a test holds that it is still there. */
+export interface KnownBug {
+  readonly runtime: string;
+  readonly version: string;
+  readonly op: string;
+  /** Which uses of the operator are hit. */
+  readonly when: (site: Site) => boolean;
+  /** What goes wrong, in one sentence. */
+  readonly about: string;
+  /** A small graph that shows it, and the model's bytes where our encoder would not write them so. */
+  readonly example: () => FuzzCase & { readonly model?: Uint8Array };
+}
+
+/** The known faults that a case would run into on a runtime. */
+export function knownIn({ graph, feeds }: FuzzCase, runtime: string, bugs: readonly KnownBug[]): KnownBug[] {
+  const own = bugs.filter((bug) => bug.runtime === runtime);
+  if (!graph.nodes.some((node) => own.some((bug) => bug.op === node.op))) return [];
+  const types = typesOf(graph, feeds);
+  const siteOf = (node: Node): Site => ({
+    node,
+    opset: graph.opset['']!,
+    input: (i) => types.get(node.inputs[i] ?? ''),
+    output: (i) => types.get(node.outputs[i] ?? ''),
+  });
+  return own.filter((bug) => graph.nodes.some((node) => node.op === bug.op && bug.when(siteOf(node))));
+}
+
+function typesOf(graph: FuzzCase['graph'], feeds: Tensors): ReadonlyMap<string, Type> {
+  try {
+    const inputs = graph.inputs.map((i) => ({ ...i, shape: feeds[i.name]?.shape ?? i.shape }));
+    return inferTypes({ ...graph, inputs, values: {} }, {}).types;
+  } catch {
+    return new Map();
+  }
+}
+
+/** A graph of one node: fed tensors first, then constants. `y` is its output. */
+export function single(
+  op: string,
+  feeds: Tensors,
+  attrs: Node['attrs'],
+  options: { opset?: number; domain?: string; constants?: Tensors; floats?: readonly string[] } = {},
+): FuzzCase {
+  const { opset = 17, domain, constants = {}, floats } = options;
+  const inputs = Object.entries(feeds).map(([name, t]) => ({ name, dtype: t.dtype, shape: t.shape }));
+  const params = Object.entries(constants).map(([name, t]) => ({ name, ...t, role: 'constant' as const }));
+  const node: Node = {
+    ...{ op, name: 'node', inputs: [...inputs, ...params].map((v) => v.name), outputs: ['y'], attrs },
+    ...(domain && { domain }),
+    ...(floats && { floats }),
+  };
+  const graph = {
+    name: 'known',
+    opset: { '': opset, ...(domain && { [domain]: 1 }) },
+    inputs,
+    params,
+    nodes: [node],
+  };
+  const type = inferTypes({ ...graph, outputs: [] }, {}).types.get('y');
+  const output = {
+    name: 'y',
+    dtype: type?.dtype ?? inputs[0]!.dtype,
+    shape: type?.shape ?? inputs[0]!.shape,
+  };
+  return { graph: { ...graph, outputs: [output] }, feeds };
+}
