@@ -16,7 +16,7 @@ const ALLOWED: Record<string, readonly string[]> = {
   zoo: ['graph', 'core'],
   weights: ['transform', 'graph', 'core'],
   inspect: ['transform', 'graph', 'core'],
-  backends: ['graph', 'core'],
+  backends: ['transform', 'graph', 'core'],
   workloads: ['data', 'graph', 'core'],
   estimate: ['graph', 'core'],
   report: ['stats', 'core'],

@@ -4,6 +4,7 @@ import type { Graph, Param } from '../core/graph.ts';
 import type { Artifact, WeightSource } from '../core/model.ts';
 import { bytesPerElement, elementCount, fromBytes, type Tensor, type Tensors } from '../core/tensor.ts';
 import { checkSupported, interpret } from '../graph/interpret.ts';
+import { foldIfs } from '../transform/fold-if.ts';
 import { cpuDevice } from './cpu-device.ts';
 import { checkFeeds, checkFetch } from './feeds.ts';
 
@@ -25,7 +26,7 @@ export const reference: Backend = {
 
 async function openReference(artifact: Artifact, options: OpenOptions): Promise<Session> {
   const where = `${artifact.model}/${artifact.graphName} (${artifact.path})`;
-  const graph = await artifact.graph();
+  const graph = foldIfs(await artifact.graph());
   checkSupported(graph);
   let params: Tensors | null = await readParams(artifact, graph);
   const everyOutput = graph.outputs.map((output) => output.name);
