@@ -227,6 +227,7 @@ export const elementwise: OpTable = {
   Softsign: unary(1),
   Gelu: unary(20),
   Mish: unary(18),
+  Swish: unary(24, { floats: ['alpha'] }),
   IsNaN: { inputs: [1, 1], since: 9, infer: (c) => [typed('bool', c.shape(0))] },
   IsInf: { inputs: [1, 1], since: 10, infer: (c) => [typed('bool', c.shape(0))] },
   Clip: { ...unary(6, { floats: ['min', 'max'] }), inputs: [1, 3] },
