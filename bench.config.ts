@@ -2,6 +2,7 @@
 import shapes from './datasets/shapes/index.ts';
 import { onnxruntime } from './src/backends/onnxruntime/index.ts';
 import { reference } from './src/backends/reference.ts';
+import { tfjs } from './src/backends/tfjs/index.ts';
 import { defineConfig } from './src/index.ts';
 import { peak } from './src/workloads/peak.ts';
 import { models } from './src/zoo/index.ts';
@@ -19,6 +20,10 @@ export default defineConfig({
     onnxruntime('tensorrt'),
     onnxruntime('dml'),
     onnxruntime('coreml'),
+    tfjs('wasm'),
+    tfjs('webgpu'),
+    tfjs('tensorflow'),
+    tfjs('cpu'),
     reference,
   ],
   models: models(),

@@ -5,6 +5,7 @@ import type { Artifact } from '../core/model.ts';
 import type { Tensors } from '../core/tensor.ts';
 import { throughHost } from '../core/through-host.ts';
 import { checkSupported, interpret } from '../graph/interpret.ts';
+import { foldIfs } from '../transform/fold-if.ts';
 import { cpuDevice } from './cpu-device.ts';
 import { checkFeeds, checkFetch } from './feeds.ts';
 import { readParam } from './read-params.ts';
@@ -29,7 +30,7 @@ export const reference: Backend = {
 
 async function openReference(artifact: Artifact, options: OpenOptions): Promise<Session> {
   const where = `${artifact.model}/${artifact.graphName} (${artifact.path})`;
-  const graph = await artifact.graph();
+  const graph = foldIfs(await artifact.graph());
   checkSupported(graph);
   let params: Tensors | null = await readParams(artifact, graph);
   const moved = { to_device: 0, to_host: 0 };

@@ -17,18 +17,41 @@ export function unsupportedOperators(graph: Graph): { op: string; node: string }
   return [...found].map(([op, node]) => ({ op, node }));
 }
 
-/** @throws VersusError `unsupported` that names every operator the interpreter lacks and the first such node */
+/** Operator sets whose meaning the kernels have: before 7 operands were broadcast by attributes. */
+const OPSETS = [7, 26] as const;
+const SUBGRAPHS: ReadonlySet<string> = new Set(['If', 'Loop', 'Scan']);
+
+/** @throws VersusError `unsupported` that names every operator the interpreter lacks, its operator set and the first such node */
 export function checkSupported(graph: Graph): void {
-  const missing = unsupportedOperators(graph);
-  if (missing.length === 0) return;
-  throw new VersusError(
-    'unsupported',
-    `the reference interpreter lacks ${missing.map((m) => m.op).join(', ')}`,
-    {
-      where: `graph ${graph.name}, node ${missing[0]!.node}`,
+  const refuse = (problem: string, node?: string): never => {
+    throw new VersusError('unsupported', problem, {
+      where: `graph ${graph.name}${node === undefined ? '' : `, node ${node}`}`,
       next: 'run it on onnxruntime-cpu',
-    },
-  );
+    });
+  };
+  const opset = graph.opset[''] ?? graph.opset['ai.onnx'];
+  const [oldest, newest] = OPSETS;
+  if (opset !== undefined && (opset < oldest || opset > newest)) {
+    const how =
+      opset < oldest
+        ? `older than the reference interpreter knows (from ${oldest}`
+        : `newer than the reference interpreter knows (up to ${newest}`;
+    refuse(`opset ${opset} is ${how})`, graph.nodes[0]?.name || graph.nodes[0]?.outputs[0]);
+  }
+  const missing = unsupportedOperators(graph);
+  const [first] = missing;
+  if (!first) return;
+  const domains = new Set(missing.map(({ op }) => op.slice(0, Math.max(0, op.lastIndexOf(':')))));
+  const versions = [...domains].flatMap((domain) => {
+    const version = domain === '' ? opset : graph.opset[domain];
+    return version === undefined ? [] : [domain === '' ? `opset ${version}` : `${domain} ${version}`];
+  });
+  const inner = missing.find(({ op }) => SUBGRAPHS.has(op));
+  const why = inner
+    ? `; ${inner.op} has subgraphs, and only an If whose condition is constant is folded`
+    : '';
+  const at = versions.length > 0 ? ` (${versions.join(', ')})` : '';
+  refuse(`the reference interpreter lacks ${missing.map((m) => m.op).join(', ')}${at}${why}`, first.node);
 }
 
 /**

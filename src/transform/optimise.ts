@@ -4,6 +4,9 @@ import { dropDead } from './drop-dead.ts';
 import { foldBatchNorm } from './fold-batchnorm.ts';
 import { foldConstants } from './fold-constants.ts';
 import { fuseLinear } from './fuse-linear.ts';
+import { recogniseActivations } from './recognise-activation.ts';
+import { recogniseNorms } from './recognise-norm.ts';
+import { recogniseSoftmax } from './recognise-softmax.ts';
 import type { Numbers } from './view.ts';
 
 export type { Numbers } from './view.ts';
@@ -11,7 +14,11 @@ export type { Numbers } from './view.ts';
 type Pass = (graph: Graph, numbers: Numbers) => Graph | Promise<Graph>;
 
 const BASIC: readonly Pass[] = [foldConstants, dropDead, foldBatchNorm, dropDead];
-const FUSING: readonly Pass[] = [fuseLinear, foldConstants, dropDead];
+/** Products come last: they would take the transposes and factors that attention is recognised by. */
+const FUSING: readonly Pass[] = [
+  ...[recogniseNorms, recogniseActivations, recogniseSoftmax, dropDead],
+  ...[fuseLinear, foldConstants, dropDead],
+];
 
 /**
  * The graph as an executor without an optimiser of its own should run it: the same inputs and outputs, the same results up to

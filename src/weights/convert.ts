@@ -19,35 +19,54 @@ export function convert(from: DType, to: DType, bytes: Uint8Array, into?: Uint8A
     return widenBrain(fromBytes(from, bytes) as Uint16Array, into ?? new Uint8Array(4 * n + 4));
   }
   const out = into?.subarray(0, n * bytesPerElement(to)) ?? new Uint8Array(n * bytesPerElement(to));
-  if (from === 'float32') narrow(fromBytes('float32', bytes) as Float32Array, to, out);
-  else if (to === 'float32') widen(from, bytes, fromBytes('float32', out) as Float32Array);
-  else {
-    const middle = new Float32Array(n);
-    widen(from, bytes, middle);
-    narrow(middle, to, out);
+  const source = fromBytes(from, bytes) as Floats;
+  const target = fromBytes(to, out) as Floats;
+  for (let at = 0; at < n; at += BLOCK) {
+    const count = Math.min(BLOCK, n - at);
+    take(from, source.subarray(at, at + count));
+    give(to, target.subarray(at, at + count));
   }
   return out;
 }
 
-let halves: Float32Array | undefined;
+type Floats = Uint16Array | Float32Array | Float64Array;
 
-/** All 65,536 binary16 numbers; made once, on first use. */
-function halfTable(): Float32Array {
-  halves ??= Float32Array.from({ length: 65536 }, (_, bits) => fromFloat16(bits));
-  return halves;
+/**
+ * Elements converted at a time. They pass through arrays that are the same for ever: compiled code then knows their place
+ * and length, which makes the loops two to three times as fast, and they stay in a core's first cache.
+ */
+const BLOCK = 8192;
+const shorts = new Uint16Array(BLOCK);
+const singles = new Float32Array(BLOCK);
+const singleBits = new Uint32Array(singles.buffer);
+/** All 65,536 binary16 numbers; filled on first use. */
+const halves = new Float32Array(65536);
+/** That of 1, which is not 0 once they are filled. */
+const HALF_ONE = 0x3c00;
+
+/** A block of any type → `singles`. */
+function take(from: DType, source: Floats): void {
+  if (from !== 'float16' && from !== 'bfloat16') {
+    singles.set(source);
+    return;
+  }
+  shorts.set(source);
+  if (from === 'float16') widenHalves(source.length);
+  else for (let i = 0; i < source.length; i++) singleBits[i] = shorts[i]! << 16;
 }
 
-function widen(from: DType, bytes: Uint8Array, out: Float32Array): void {
-  const source = fromBytes(from, bytes);
-  const bits = new Uint32Array(out.buffer, out.byteOffset, out.length);
-  if (from === 'float16') {
-    const table = halfTable();
-    for (let i = 0; i < out.length; i++) out[i] = table[(source as Uint16Array)[i]!]!;
-  } else if (from === 'bfloat16') {
-    for (let i = 0; i < out.length; i++) bits[i] = (source as Uint16Array)[i]! << 16;
-  } else {
-    out.set(source as Float64Array);
-  }
+/** `singles` → a block of any type. */
+function give(to: DType, target: Floats): void {
+  const { length } = target;
+  if (to === 'float16') roundToHalves(length);
+  else if (to === 'bfloat16') roundToBrain(length);
+  const result = to === 'float16' || to === 'bfloat16' ? shorts : singles;
+  target.set(length === BLOCK ? result : result.subarray(0, length));
+}
+
+function widenHalves(n: number): void {
+  if (halves[HALF_ONE] === 0) for (let i = 0; i < halves.length; i++) halves[i] = fromFloat16(i);
+  for (let i = 0; i < n; i++) singles[i] = halves[shorts[i]!]!;
 }
 
 /**
@@ -60,31 +79,23 @@ function widenBrain(source: Uint16Array, out: Uint8Array): Uint8Array {
   return out.subarray(2, 2 + 4 * source.length);
 }
 
-function narrow(source: Float32Array, to: DType, out: Uint8Array): void {
-  const target = fromBytes(to, out);
-  const bits = new Uint32Array(source.buffer, source.byteOffset, source.length);
-  if (to === 'float16') toHalf(source, bits, target as Uint16Array);
-  else if (to === 'bfloat16') toBrain(bits, target as Uint16Array);
-  else (target as Float64Array).set(source);
-}
-
 /** Normal binary16 range [2^-14, 65520): re-bias the exponent and round the 13 bits that fall off. The rest is rare. */
-function toHalf(source: Float32Array, bits: Uint32Array, out: Uint16Array): void {
-  for (let i = 0; i < source.length; i++) {
-    const b = bits[i]!;
+function roundToHalves(n: number): void {
+  for (let i = 0; i < n; i++) {
+    const b = singleBits[i]!;
     const m = b & 0x7fffffff;
-    out[i] =
+    shorts[i] =
       m >= 0x38800000 && m < 0x477ff000
         ? ((b >>> 16) & 0x8000) | ((m - 0x38000000 + 0xfff + ((m >>> 13) & 1)) >>> 13)
-        : toFloat16(source[i]!);
+        : toFloat16(singles[i]!);
   }
 }
 
-function toBrain(bits: Uint32Array, out: Uint16Array): void {
-  for (let i = 0; i < bits.length; i++) {
-    const b = bits[i]!;
+function roundToBrain(n: number): void {
+  for (let i = 0; i < n; i++) {
+    const b = singleBits[i]!;
     // A NaN stays one: rounding could carry its significand away.
-    out[i] = (b & 0x7fffffff) > 0x7f800000 ? (b >>> 16) | 0x40 : (b + 0x7fff + ((b >>> 16) & 1)) >>> 16;
+    shorts[i] = (b & 0x7fffffff) > 0x7f800000 ? (b >>> 16) | 0x40 : (b + 0x7fff + ((b >>> 16) & 1)) >>> 16;
   }
 }
 

@@ -50,6 +50,23 @@ describe('convert', () => {
     expect(floats(convert('float64', 'float32', toBytes(Float64Array.of(0.1))))).toEqual([Math.fround(0.1)]);
   });
 
+  it.each([8191, 8192, 8193, 20_000])('converts %i elements as it converts each by itself', (n) => {
+    const types = ['float32', 'float16', 'bfloat16', 'float64'] as const;
+    const numbers = Float32Array.from({ length: n }, (_, i) => ((i * 37) % 4099) / 1024 - 2);
+    for (const from of types) {
+      const source = convert('float32', from, toBytes(numbers));
+      const size = source.length / n;
+      for (const to of types) {
+        const all = convert(from, to, source, new Uint8Array(8 * (n + 1)));
+        for (const i of [0, 1, 4095, 8190, 8191, 8192, n - 1].filter((at) => at < n)) {
+          const one = convert(from, to, source.slice(i * size, (i + 1) * size));
+          expect([...all.subarray(i * one.length, (i + 1) * one.length)]).toEqual([...one]);
+        }
+        expect(all.length).toBe(n * convert(from, to, source.slice(0, size)).length);
+      }
+    }
+  });
+
   it('writes into a buffer that is longer, and passes equal types through', () => {
     const buffer = new Uint8Array(64);
     const out = convert('float16', 'float32', toBytes(Uint16Array.of(0x3c00)), buffer);

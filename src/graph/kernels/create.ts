@@ -1,4 +1,5 @@
 import type { DType, Tensor } from '../../core/tensor.ts';
+import { dtypeOf } from '../dtypes.ts';
 import {
   cells,
   fail,
@@ -9,6 +10,7 @@ import {
   type KernelTable,
   numberAttr,
   numbers,
+  refuse,
   room,
   scratch,
   span,
@@ -107,6 +109,18 @@ const nonZero: Kernel = (c) => {
   return [store('int64', [x.shape.length, found.length], out)];
 };
 
+/** Ones on the k-th diagonal of a matrix like the input. */
+const eyeLike: Kernel = (c) => {
+  const { shape, dtype } = input(c, 0);
+  const [rows, columns] = shape as [number, number];
+  if (shape.length !== 2) fail(c, 'the input is no matrix');
+  const code = numberAttr(c, 'dtype', 0);
+  const k = numberAttr(c, 'k', 0);
+  const values = scratch(c, shape);
+  for (let i = Math.max(0, -k); i < rows && i + k < columns; i++) values[i * columns + i + k] = 1;
+  return [store(code === 0 ? dtype : (dtypeOf(code) ?? refuse(c, `element type ${code}`)), shape, values)];
+};
+
 /** Tensors from nothing, from a shape, or chosen from others. */
 export const creation: KernelTable = {
   Constant: constant,
@@ -115,4 +129,5 @@ export const creation: KernelTable = {
   Trilu: trilu,
   TopK: topK,
   NonZero: nonZero,
+  EyeLike: eyeLike,
 };

@@ -172,6 +172,27 @@ const oneHot: Kernel = (c) => {
   return [{ dtype: values.dtype, shape, data }];
 };
 
+/** The slices along `axis`, or the elements of the flattened tensor, whose condition is true; it may be shorter than they are many. */
+const compress: Kernel = (c) => {
+  const [x, condition] = [input(c, 0), input(c, 1)];
+  const flat = c.node.attrs.axis === undefined;
+  const axis = flat ? 0 : axisOf(c, numberAttr(c, 'axis', 0), x.shape.length);
+  const size = flat ? x.data.length : x.shape[axis]!;
+  if (condition.data.length > size) fail(c, `${condition.data.length} conditions for ${size} places`);
+  const kept = Array.from(condition.data as Uint8Array).flatMap((test, i) => (test ? [i] : []));
+  const [outer, inner] = flat ? [1, 1] : [span(x.shape, 0, axis), span(x.shape, axis + 1)];
+  const shape = flat ? [kept.length] : x.shape.map((d, i) => (i === axis ? kept.length : d));
+  const data = room(c, x.dtype, shape);
+  const [to, from] = [cells(data), cells(x.data)];
+  let position = 0;
+  for (let o = 0; o < outer; o++) {
+    for (const at of kept) {
+      for (let i = 0; i < inner; i++) to[position++] = from[(o * size + at) * inner + i]!;
+    }
+  }
+  return [{ dtype: x.dtype, shape, data }];
+};
+
 /** Reading and writing by index. */
 export const indexing: KernelTable = {
   Gather: gather,
@@ -181,4 +202,5 @@ export const indexing: KernelTable = {
   Scatter: scatterElements,
   ScatterND: scatterNd,
   OneHot: oneHot,
+  Compress: compress,
 };

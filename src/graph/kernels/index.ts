@@ -12,6 +12,7 @@ import { matrix } from './matmul.ts';
 import { blocked } from './matmul-nbits.ts';
 import { movement } from './move.ts';
 import { normalisation } from './normalise.ts';
+import { acrossNormalisation } from './normalise-across.ts';
 import { pools } from './pool.ts';
 import { quantisation } from './quantise.ts';
 import { reduction } from './reduce.ts';
@@ -30,6 +31,7 @@ export const KERNELS: KernelTable = {
   ...matrix,
   ...movement,
   ...normalisation,
+  ...acrossNormalisation,
   ...pools,
   ...quantisation,
   ...reduction,

@@ -8,7 +8,6 @@ import {
   type KernelTable,
   numberAttr,
   numbers,
-  refuse,
   span,
   store,
 } from './kernel.ts';
@@ -29,9 +28,41 @@ function perChannel(c: Call, index: number, channels: number): Float64Array {
   return t.data.length === channels ? numbers(t) : fail(c, `input ${index} wants ${channels} values`);
 }
 
+/**
+ * The same with the statistics of the batch; the other outputs are the running ones, which keep the share `momentum` of what
+ * they were (variance of the population).
+ */
+function batchNormTraining(c: Call): Tensor[] {
+  const x = input(c, 0);
+  const [channels, plane] = [x.shape[1] ?? 1, span(x.shape, 2)];
+  const values = numbers(x);
+  const count = values.length / channels;
+  const [mean, variance] = [new Float64Array(channels), new Float64Array(channels)];
+  const channelOf = (i: number): number => Math.floor(i / plane) % channels;
+  values.forEach((v, i) => {
+    mean[channelOf(i)]! += v / count;
+  });
+  values.forEach((v, i) => {
+    variance[channelOf(i)]! += (v - mean[channelOf(i)]!) ** 2 / count;
+  });
+  const [scale, bias] = [perChannel(c, 1, channels), perChannel(c, 2, channels)];
+  const [epsilon, momentum] = [numberAttr(c, 'epsilon', 1e-5), numberAttr(c, 'momentum', 0.9)];
+  const y = values.map((v, i) => {
+    const ch = channelOf(i);
+    return (scale[ch]! * (v - mean[ch]!)) / Math.sqrt(variance[ch]! + epsilon) + bias[ch]!;
+  });
+  const running = (index: number, batch: Float64Array): Tensor =>
+    store(
+      input(c, index).dtype,
+      [channels],
+      perChannel(c, index, channels).map((old, ch) => old * momentum + batch[ch]! * (1 - momentum)),
+    );
+  return [store(x.dtype, x.shape, y), running(3, mean), running(4, variance)];
+}
+
 /** y = scale·(x − mean)/√(variance + ε) + bias by channel, with the statistics that were learnt (inference). */
 const batchNorm: Kernel = (c) => {
-  if (numberAttr(c, 'training_mode', 0) !== 0) refuse(c, 'training mode');
+  if (numberAttr(c, 'training_mode', 0) !== 0) return batchNormTraining(c);
   const x = input(c, 0);
   const [channels, plane] = [x.shape[1] ?? 1, span(x.shape, 2)];
   const [scale, bias, mean, variance] = [1, 2, 3, 4].map((i) => perChannel(c, i, channels)) as [

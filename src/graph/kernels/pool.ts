@@ -7,7 +7,6 @@ import {
   type KernelTable,
   numberAttr,
   numbers,
-  refuse,
   scratch,
   span,
   store,
@@ -31,12 +30,25 @@ function pooling(c: Call): Pooling {
   return { window, size, planes: span(x.shape, 0, 2), shape: [...x.shape.slice(0, 2), ...window.output] };
 }
 
-/** Padding never wins; the second output is the flat index of each winner (storage_order 0: row-major). */
+/** The flat index of a place of a plane when its first dimension runs fastest (storage_order 1). */
+function columnMajor(place: number, size: readonly number[]): number {
+  let [rest, at] = [place, 0];
+  let step = span(size);
+  for (let axis = size.length - 1; axis >= 0; axis--) {
+    step /= size[axis]!;
+    at += (rest % size[axis]!) * step;
+    rest = Math.floor(rest / size[axis]!);
+  }
+  return at;
+}
+
+/** Padding never wins; the second output is the flat index of each winner. */
 const maxPool: Kernel = (c) => {
   const x = input(c, 0);
   const { window, size, planes, shape } = pooling(c);
   const [values, out, winners] = [numbers(x), scratch(c, shape), scratch(c, shape)];
   const [plane, area] = [span(size), span(window.output)];
+  const rowMajor = numberAttr(c, 'storage_order', 0) === 0;
   slide(window, size, (position, taps, count) => {
     for (let p = 0; p < planes; p++) {
       let best = Number.NEGATIVE_INFINITY;
@@ -49,10 +61,9 @@ const maxPool: Kernel = (c) => {
         }
       }
       out[p * area + position] = best;
-      winners[p * area + position] = winner;
+      winners[p * area + position] = rowMajor ? winner : p * plane + columnMajor(winner - p * plane, size);
     }
   });
-  if (numberAttr(c, 'storage_order', 0) !== 0) refuse(c, 'storage_order 1');
   return [store(x.dtype, shape, out), store('int64', shape, winners)];
 };
 
@@ -89,6 +100,23 @@ const averagePool: Kernel = (c) => {
   return [store(x.dtype, shape, out)];
 };
 
+/** (Σ|x|ᵖ)^(1/p) over each window. */
+const lpPool: Kernel = (c) => {
+  const x = input(c, 0);
+  const { window, size, planes, shape } = pooling(c);
+  const p = numberAttr(c, 'p', 2);
+  const [values, out] = [numbers(x), scratch(c, shape)];
+  const [plane, area] = [span(size), span(window.output)];
+  slide(window, size, (position, taps, count) => {
+    for (let at = 0; at < planes; at++) {
+      let sum = 0;
+      for (let t = 1; t < count; t += 2) sum += Math.abs(values[at * plane + taps[t]!]!) ** p;
+      out[at * area + position] = sum ** (1 / p);
+    }
+  });
+  return [store(x.dtype, shape, out)];
+};
+
 const globalPool =
   (rule: (plane: Float64Array) => number): Kernel =>
   (c) => {
@@ -104,6 +132,7 @@ const globalPool =
 export const pools: KernelTable = {
   MaxPool: maxPool,
   AveragePool: averagePool,
+  LpPool: lpPool,
   GlobalAveragePool: globalPool((plane) => plane.reduce((a, b) => a + b, 0) / plane.length),
   GlobalMaxPool: globalPool((plane) => plane.reduce((a, b) => Math.max(a, b), Number.NEGATIVE_INFINITY)),
 };
