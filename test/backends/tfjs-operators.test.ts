@@ -2,19 +2,22 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { loadEngine } from '../../src/backends/tfjs/engine.ts';
 import { difference, runInterpreter } from '../graph/operator-run.ts';
+import { EDGES } from '../graph/operators-edges.ts';
 import { ELEMENTWISE } from '../graph/operators-elementwise.ts';
 import { LINEAR } from '../graph/operators-linear.ts';
 import { MOVEMENT } from '../graph/operators-movement.ts';
 import { REDUCE } from '../graph/operators-reduce.ts';
 import { runOn } from './tfjs-operators.ts';
 
-const CASES = { ...ELEMENTWISE, ...LINEAR, ...MOVEMENT, ...REDUCE };
+const CASES = { ...ELEMENTWISE, ...LINEAR, ...MOVEMENT, ...REDUCE, ...EDGES };
 /** What no engine has a kernel for yet. */
 const SPATIAL = /^(Conv|MaxPool|AveragePool|Global|BatchN|InstanceN|DepthTo|SpaceTo|Resize)/;
+/** More find more: `PROPERTY_SEED=7 PROPERTY_RUNS=500 npx vitest …`, on `TFJS_ENGINES=webgpu` too. */
 const SEED = Number(process.env.PROPERTY_SEED ?? 1);
 const RUNS = Number(process.env.PROPERTY_RUNS ?? 8);
+const ENGINES = (process.env.TFJS_ENGINES ?? 'wasm,cpu').split(',') as ('wasm' | 'cpu' | 'webgpu')[];
 
-describe.each(['wasm', 'cpu'] as const)('tfjs-%s and the interpreter agree on', (name) => {
+describe.each(ENGINES)('tfjs-%s and the interpreter agree on', (name) => {
   it.each(Object.entries(CASES).filter(([op]) => !SPATIAL.test(op)))('%s', async (_name, cases) => {
     const engine = await loadEngine(name);
     await fc.assert(
