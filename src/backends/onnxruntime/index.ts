@@ -1,5 +1,6 @@
 import type { Backend } from '../../core/backend.ts';
 import { VersusError } from '../../core/errors.ts';
+import { blamed } from './blame.ts';
 import type { ProviderOptions } from './options.ts';
 import { probe } from './probe.ts';
 import type { Provider } from './provider.ts';
@@ -25,6 +26,9 @@ export function onnxruntime(provider: Provider, options: ProviderOptions = {}): 
   return {
     name: `onnxruntime-${provider}`,
     probe: () => probe(provider, options.deviceId ?? null),
-    open: (artifact, open) => openSession(provider, options, artifact, open),
+    open: (artifact, open) =>
+      openSession(provider, options, artifact, open).catch(async (error: unknown) => {
+        throw await blamed(error, artifact);
+      }),
   };
 }
