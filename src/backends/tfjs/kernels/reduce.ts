@@ -106,7 +106,11 @@ const cumSum: Kernel = {
     const axis = axisOf(c, ints(c, 1)?.[0] ?? fail(c, 'the axis is missing'), x.shape.length);
     const place = placesOf(orderOf(x))[axis]!;
     const [exclusive, reverse] = [numberAttr(c, 'exclusive', 0) !== 0, numberAttr(c, 'reverse', 0) !== 0];
-    return [made(c.tf.cumsum(device(c, x), place, exclusive, reverse), x.dtype, orderOf(x))];
+    const { tf } = c;
+    // From the end is from the front of what is turned round: webgpu reuses shaders for other lengths when it goes backwards.
+    const turned = reverse ? tf.reverse(device(c, x), place) : device(c, x);
+    const sums = tf.cumsum(turned, place, exclusive);
+    return [made(reverse ? tf.reverse(sums, place) : sums, x.dtype, orderOf(x))];
   },
 };
 
