@@ -85,6 +85,8 @@ export interface NodeTime {
   /** Shapes of the last execution; empty where unknown. */
   readonly inputs: readonly (readonly number[])[];
   readonly outputs: readonly (readonly number[])[];
+  /** Bytes of both, where the runtime says; only weights that it repacked may be missing. */
+  readonly bytes?: number;
 }
 
 /** Bytes that crossed between the caller and a session since it was opened: tensors fed, put, returned and read. */

@@ -133,6 +133,14 @@ const RULES: readonly Rule[] = [
     next: 'dispose of residents after the run that they are fed to',
   },
   {
+    pattern:
+      /WebGPU EP has an unrecognized option: '([^']*)'|Invalid (preferred layout|validation mode)[^:]*: (.*)/,
+    kind: 'usage',
+    say: (m) =>
+      m[1] ? `onnxruntime-webgpu has no option ${m[1]}` : `there is no ${m[2]} ${tidy(m[3] ?? '')}`,
+    next: "correct `provider` of onnxruntime('webgpu', { provider: … })",
+  },
+  {
     pattern: /Got invalid dimensions for input|Unexpected input data type|Invalid rank for input/,
     kind: 'input',
     say: (m) => tidy(m.input),
