@@ -84,11 +84,11 @@ export function raceName(race: Race, all: readonly Race[]): string {
 export function raceSentence(race: Race): Phrase {
   const [best] = race.ranking;
   const on = metricLabel(race.metric);
-  if (!best) return [`no backend has a valid ${on}`];
+  if (!best) return [`no backend has a valid value on ${on}`];
   const [first] = race.statements;
   if (first) return first.text;
   if (race.ranking.length > 1) return [{ name: best.backend }, ` measured best on ${on}`];
-  return ['only ', { name: best.backend }, ` has a valid ${on}, ${quantity(best.value, best.unit)}`];
+  return ['only ', { name: best.backend }, ` has a valid value on ${on}: ${quantity(best.value, best.unit)}`];
 }
 
 /** `not ranked: onnxruntime-webgpu correctness only`; empty where every backend is. */

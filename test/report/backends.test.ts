@@ -39,7 +39,7 @@ describe('models on several backends', () => {
     expect(race('resnet-18').statements[0]!.certainty).toBe('sure');
     expect(unrankedIn(race('resnet-18'))).toBe('not ranked: onnxruntime-webgpu correctness only');
     expect(plain(raceSentence(race('swin-t')))).toMatch(
-      /^only onnxruntime-cpu has a valid latency, 55\.\d ms$/,
+      /^only onnxruntime-cpu has a valid value on latency: 55\.\d ms$/,
     );
     expect(unrankedIn(race('swin-t'))).toBe('not ranked: tfjs-wasm invalid, onnxruntime-webgpu unsupported');
   });
