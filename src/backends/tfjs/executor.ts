@@ -98,6 +98,10 @@ export class Executor {
     const made = await this.compute(node, kernel, inputs).catch((error: unknown) => {
       throw explained(error, node);
     });
+    // Optional outputs that nobody asked for.
+    made.forEach(({ device }, i) => {
+      if (!node.outputs[i]) device?.dispose();
+    });
     node.outputs.forEach((name, i) => {
       if (name === '') return;
       if (!made[i]) {
