@@ -37,9 +37,9 @@ describe('a backend in a process of its own', () => {
   it('says so when only a sequence of graphs is deadly', async () => {
     const [first, second] = await Promise.all([faulty.run(task('Erf')), faulty.run(task('Neg'))]);
     expect(first.is).toBe('values');
-    expect(second).toEqual({
+    expect(second).toMatchObject({
       is: 'death',
-      message: 'the process ended with SIGSEGV (only after 1 other models)',
+      message: expect.stringMatching(/only after \d+ other models/),
     });
   });
 });
