@@ -9,13 +9,11 @@ import { REDUCE } from '../graph/operators-reduce.ts';
 import { runOn } from './tfjs-operators.ts';
 
 const CASES = { ...ELEMENTWISE, ...LINEAR, ...MOVEMENT, ...REDUCE };
-/** What no engine has a kernel for yet. */
-const SPATIAL = /^(Conv|MaxPool|AveragePool|Global|BatchN|InstanceN|DepthTo|SpaceTo|Resize)/;
 const SEED = Number(process.env.PROPERTY_SEED ?? 1);
 const RUNS = Number(process.env.PROPERTY_RUNS ?? 8);
 
 describe.each(['wasm', 'cpu'] as const)('tfjs-%s and the interpreter agree on', (name) => {
-  it.each(Object.entries(CASES).filter(([op]) => !SPATIAL.test(op)))('%s', async (_name, cases) => {
+  it.each(Object.entries(CASES))('%s', async (_name, cases) => {
     const engine = await loadEngine(name);
     await fc.assert(
       fc.asyncProperty(cases, fc.constantFrom('fed' as const, 'turned' as const), async (c, entry) => {
