@@ -48,7 +48,7 @@ const grouping = fc.oneof(
 
 const conv: Arb = rankOf.chain((rank) =>
   fc
-    .record({ seed, batch: int(1, 2), size: extents(rank), w: window(rank), g: grouping, bias: fc.boolean() })
+    .record({ seed, batch: int(0, 2), size: extents(rank), w: window(rank), g: grouping, bias: fc.boolean() })
     .map(({ seed, batch, size, w, g, bias }) =>
       operatorCase('Conv', {
         inputs: [
@@ -66,7 +66,7 @@ const convTranspose: Arb = int(1, 2).chain((rank) =>
   fc
     .record({
       seed,
-      batch: int(1, 2),
+      batch: int(0, 2),
       size: list(rank, 1, 5),
       w: window(rank),
       g: grouping,
@@ -97,7 +97,7 @@ const pool = (op: string, isDilated: boolean): Arb =>
     fc
       .record({
         seed,
-        batch: int(1, 2),
+        batch: int(0, 2),
         size: extents(rank),
         channels: int(1, 5),
         w: window(rank, isDilated),
@@ -131,7 +131,7 @@ const depth = (op: string): Arb =>
   fc
     .record({
       seed,
-      batch: int(1, 2),
+      batch: int(0, 2),
       b: int(1, 3),
       h: int(1, 3),
       w: int(1, 3),
@@ -145,7 +145,60 @@ const depth = (op: string): Arb =>
       }),
     );
 
-/** Operators over the spatial axes, by name. */
+const perChannel = (channels: number, from: number) =>
+  [0, 1].map((i) => filled([channels], from + i)).concat([filled([channels], from + 2)]);
+
+const batchNorm: Arb = fc
+  .record({
+    seed,
+    channels: int(1, 9),
+    batch: int(1, 3),
+    size: fc.array(int(1, 5), { maxLength: 3 }),
+    train: fc.boolean(),
+  })
+  .map(({ seed, channels, batch, size, train }) =>
+    operatorCase('BatchNormalization', {
+      inputs: [
+        filled([batch, channels, ...size], seed),
+        ...perChannel(channels, seed + 1),
+        filled([channels], seed + 4, 0.1, 3),
+      ],
+      attrs: train ? { training_mode: 1, momentum: 0.7, epsilon: 0.1 } : { epsilon: 0.01 },
+      outputs: train ? 3 : 1,
+      tolerance: 1e-4,
+    }),
+  );
+
+const instanceNorm: Arb = fc
+  .record({
+    seed,
+    channels: int(1, 5),
+    batch: int(1, 2),
+    size: fc.array(int(2, 5), { minLength: 1, maxLength: 3 }),
+  })
+  .map(({ seed, channels, batch, size }) =>
+    operatorCase('InstanceNormalization', {
+      inputs: [
+        filled([batch, channels, ...size], seed),
+        filled([channels], seed + 1),
+        filled([channels], seed + 2),
+      ],
+      attrs: { epsilon: 0.01 },
+      tolerance: 1e-4,
+    }),
+  );
+
+const localResponse: Arb = fc
+  .record({ seed, channels: int(1, 9), size: fc.array(int(1, 4), { maxLength: 2 }), width: int(1, 6) })
+  .map(({ seed, channels, size, width }) =>
+    operatorCase('LRN', {
+      inputs: [filled([2, channels, ...size], seed)],
+      attrs: { size: width, alpha: 0.5, beta: 0.6, bias: 1.5 },
+      tolerance: 1e-4,
+    }),
+  );
+
+/** Operators over the spatial axes and over channels, by name. */
 export const SPATIAL: Readonly<Record<string, Arb>> = {
   Conv: conv,
   ConvTranspose: convTranspose,
@@ -155,4 +208,7 @@ export const SPATIAL: Readonly<Record<string, Arb>> = {
   GlobalMaxPool: globalPool('GlobalMaxPool'),
   DepthToSpace: depth('DepthToSpace'),
   SpaceToDepth: depth('SpaceToDepth'),
+  BatchNormalization: batchNorm,
+  InstanceNormalization: instanceNorm,
+  LRN: localResponse,
 };

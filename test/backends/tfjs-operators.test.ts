@@ -12,8 +12,6 @@ import { REDUCE } from '../graph/operators-reduce.ts';
 import { ENTRIES, runOn } from './tfjs-operators.ts';
 
 const CASES = { ...ELEMENTWISE, ...LINEAR, ...MOVEMENT, ...REDUCE, ...EDGES };
-/** What no engine has a kernel for yet. */
-const SPATIAL = /^(Conv|MaxPool|AveragePool|Global|BatchN|InstanceN|DepthTo|SpaceTo|Resize)/;
 /** More find more: `PROPERTY_SEED=7 PROPERTY_RUNS=500 npx vitest …`, and with `TFJS_ENGINES=webgpu`. */
 const SEED = Number(process.env.PROPERTY_SEED ?? 1);
 const RUNS = Number(process.env.PROPERTY_RUNS ?? 5);
@@ -33,8 +31,7 @@ const agree = async (name: EngineName, cases: fc.Arbitrary<OperatorCase>, numRun
 };
 
 describe.each(ENGINES)('tfjs-%s and the interpreter agree on', (name) => {
-  it.each(Object.entries(CASES).filter(([op]) => !SPATIAL.test(op)))('%s', (_name, cases) =>
-    agree(name, cases, RUNS));
+  it.each(Object.entries(CASES))('%s', (_name, cases) => agree(name, cases, RUNS));
 });
 
 const webgpu = await tfjs('webgpu').probe();

@@ -8,13 +8,13 @@ import type { Value } from './value.ts';
 export async function download(engine: Engine, value: Value): Promise<Tensor> {
   if (value.host) return value.host;
   const { dtype, shape } = value;
+  if (elementCount(shape) === 0) return { dtype, shape, data: allocate(dtype, 0) };
   const there = value.device!;
   const moved = value.order
     ? engine.tf.tidy(() => turned(engine.tf, there, permutation(value.order!, identity(shape.length))))
     : there;
   try {
-    const data = elementCount(shape) === 0 ? new Float32Array(0) : await moved.data();
-    return { dtype, shape, data: typed(dtype, data) };
+    return { dtype, shape, data: typed(dtype, await moved.data()) };
   } finally {
     if (moved !== there) moved.dispose();
   }

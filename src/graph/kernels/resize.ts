@@ -15,7 +15,7 @@ import {
   store,
   textAttr,
 } from './kernel.ts';
-import { type Axis, tapsOf } from './resize-taps.ts';
+import { type Axis, type Taps, tapsOf } from './resize-taps.ts';
 
 /** The attributes that decide how an axis is sampled. */
 function axisOptions(c: Call): Omit<Axis, 'from' | 'to' | 'scale' | 'roi'> {
@@ -49,32 +49,47 @@ function targets(c: Call, from: readonly number[]): Target[] {
   return from.map((size) => ({ to: Math.floor(scale * size + 0.5), scale }));
 }
 
-/** Nearest, linear and cubic resampling, one axis after the other. */
-const resize: Kernel = (c) => {
-  const x = input(c, 0);
-  const axes = (intsAttr(c, 'axes') ?? x.shape.map((_, i) => i)).map((a) => axisOf(c, a, x.shape.length));
+/** An axis that is resampled: its new size, and what each of its elements is made of. */
+export interface Resampled {
+  readonly axis: number;
+  readonly to: number;
+  readonly taps: readonly Taps[];
+}
+
+/** The axes that a Resize changes, in their order, from the shape of its input and the numbers of the other inputs. */
+export function resampledAxes(c: Call, x: readonly number[]): Resampled[] {
+  const axes = (intsAttr(c, 'axes') ?? x.map((_, i) => i)).map((a) => axisOf(c, a, x.length));
   const options = axisOptions(c);
   const crop = options.where === 'tf_crop_and_resize';
   const roi = crop ? numbers(input(c, 1)) : undefined;
   if (roi && roi.length !== 2 * axes.length) fail(c, `roi wants ${2 * axes.length} numbers`);
-  const outside = numberAttr(c, 'extrapolation_value', 0);
   const wanted = targets(
     c,
-    axes.map((axis) => x.shape[axis]!),
+    axes.map((axis) => x[axis]!),
   );
-  let shape = [...x.shape];
-  let values = numbers(x);
-  axes.forEach((axis, i) => {
-    const from = shape[axis]!;
+  return axes.flatMap((axis, i) => {
+    const from = x[axis]!;
     const { to, scale } = wanted[i]!;
     const region = roi && ([roi[i]!, roi[axes.length + i]!] as const);
-    if (to === from && scale === 1 && !region) return;
+    if (to === from && scale === 1 && !region) return [];
     if (from === 0 && to > 0) fail(c, 'nothing can be resized to something');
-    const next = shape.map((d, k) => (k === axis ? to : d));
-    const out = scratch(c, next);
     const taps = tapsOf({ ...options, from, to, scale, ...(region && { roi: region }) }, (what) =>
       refuse(c, what),
     );
+    return [{ axis, to, taps }];
+  });
+}
+
+/** Nearest, linear and cubic resampling, one axis after the other. */
+const resize: Kernel = (c) => {
+  const x = input(c, 0);
+  const outside = numberAttr(c, 'extrapolation_value', 0);
+  let shape = [...x.shape];
+  let values = numbers(x);
+  for (const { axis, to, taps } of resampledAxes(c, x.shape)) {
+    const from = shape[axis]!;
+    const next = shape.map((d, k) => (k === axis ? to : d));
+    const out = scratch(c, next);
     const [outer, inner] = [span(shape, 0, axis), span(shape, axis + 1)];
     for (let o = 0; o < outer; o++) {
       for (let t = 0; t < to; t++) {
@@ -86,7 +101,7 @@ const resize: Kernel = (c) => {
       }
     }
     [shape, values] = [next, out];
-  });
+  }
   return [store(x.dtype, shape, values)];
 };
 

@@ -61,7 +61,9 @@ function one(
   if (image.rank === 5) {
     const x = padded(c, image, begin, end) as Tf.Tensor5D;
     const out = tf.conv3d(x, filter as Tf.Tensor5D, strides as Triple, 'valid', 'NDHWC', dilations as Triple);
-    return activated(c, bias ? tf.add(out, bias) : out, activation);
+    // On the engine webgpu operands of five axes don't broadcast.
+    const rows = bias ? tf.add(tf.reshape(out, [-1, bias.size]), bias) : out;
+    return activated(c, tf.reshape(rows, out.shape), activation);
   }
   const isCut = [...begin, ...end].some((n) => n < 0);
   const x = (isCut ? padded(c, image, begin, end) : image) as Tf.Tensor4D;

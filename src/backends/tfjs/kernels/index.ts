@@ -14,11 +14,13 @@ import type { Kernel, KernelTable } from './kernel.ts';
 import { fusedProducts, products } from './matmul.ts';
 import { blocked } from './matmul-nbits.ts';
 import { normalisations } from './normalise.ts';
+import { batchNormalisations } from './normalise-batch.ts';
 import { padding } from './pad.ts';
 import { parts } from './parts.ts';
 import { pools } from './pool.ts';
 import { quantisation } from './quantise.ts';
 import { reductions } from './reduce.ts';
+import { resampling } from './resize.ts';
 import { scattering } from './scatter.ts';
 import { softmaxes } from './softmax.ts';
 import { unary } from './unary.ts';
@@ -26,6 +28,7 @@ import { views } from './views.ts';
 
 /** Every operator that tfjs computes, by its ONNX name. */
 const KERNELS: KernelTable = {
+  ...batchNormalisations,
   ...casts,
   ...convolutions,
   ...creation,
@@ -39,6 +42,7 @@ const KERNELS: KernelTable = {
   ...pools,
   ...quantisation,
   ...reductions,
+  ...resampling,
   ...scattering,
   ...softmaxes,
   ...summations,

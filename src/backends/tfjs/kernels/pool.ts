@@ -4,6 +4,7 @@ import { type Window, windowOf } from '../../../graph/kernels/window.ts';
 import { placesOf } from '../order.ts';
 import { isFloat, type Value } from '../value.ts';
 import {
+  atHost,
   type Call,
   device,
   fail,
@@ -88,7 +89,8 @@ type Pair = [number, number];
 
 /** Padding never wins. On the engines wasm and cpu a window with a NaN may give its greatest number. */
 const maxPool: Kernel = {
-  refuses: ({ outputs }) => (outputs[1] ? 'the places of the greatest elements' : null),
+  // No engine says where the greatest elements lie.
+  host: (inputs, { outputs }) => !!outputs[1] || atHost(inputs),
   run: (c) => {
     const p = pooling(c);
     const { tf } = c;
@@ -164,8 +166,8 @@ const globalPool = (rule: (x: Tf.Tensor, axes: number[], c: Call) => Tf.Tensor):
     return [made(rule(device(c, x), places, c), x.dtype, orderOf(x))];
   });
 
-/** wasm moves axes that it reduces to the end first; its pools need not. */
-function mean(x: Tf.Tensor, axes: number[], { tf, engine }: Call): Tf.Tensor {
+/** Mean over axes, which stay with one element. wasm moves axes that it reduces to the end first; its pools need not. */
+export function meanOf(x: Tf.Tensor, axes: number[], { tf, engine }: Call): Tf.Tensor {
   const [, height, width] = x.shape as [number, number, number, number];
   const isImage = x.rank === 4 && axes.join() === '1,2' && height * width > 1;
   if (engine.name !== 'wasm' || !isImage) return tf.mean(x, axes, true);
@@ -176,6 +178,6 @@ export const pools: KernelTable = {
   MaxPool: maxPool,
   AveragePool: averagePool,
   LpPool: lpPool,
-  GlobalAveragePool: globalPool(mean),
+  GlobalAveragePool: globalPool(meanOf),
   GlobalMaxPool: globalPool((x, axes, { tf }) => tf.max(x, axes, true)),
 };
