@@ -1,7 +1,7 @@
 /**
  * How fast a checkpoint is loaded, beside reading its files, and how much memory that takes: opened for the first time and
- * loaded, and loaded again from the open source. Two checkpoints of bf16 tensors of a model of the zoo, converted to fp32:
- * - real: 1 GB of random bytes, in the page cache; reading it costs memory bandwidth alone, which is the hardest thing to be
+ * loaded, and loaded again from the open source. Checkpoints of tensors of a model of the zoo, loaded as fp32:
+ * - real: 1 GB of random bytes in each type, in the page cache; reading it costs memory bandwidth alone, which is the hardest thing to be
  *   compared with;
  * - sparse: the whole model as true headers and holes, whatever its size, for the memory.
  * Usage: `node --import tsx scripts/bench-load.ts [model=qwen2-7b] [rounds=5] [export folder]`. The bars: loading ≥ 0.5 ×
@@ -14,7 +14,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Param } from '../src/core/graph.ts';
 import type { WeightSource } from '../src/core/model.ts';
-import { elementCount } from '../src/core/tensor.ts';
+import { bytesPerElement, type DType, elementCount } from '../src/core/tensor.ts';
 import { layout } from '../src/weights/header.ts';
 import { prepareArtifacts, safetensors } from '../src/weights/index.ts';
 import { CHUNK_BYTES } from '../src/weights/safetensors.ts';
@@ -48,12 +48,18 @@ async function read(files: readonly string[], bytes: number): Promise<number> {
   return (performance.now() - start) / done;
 }
 
-async function load(source: WeightSource, params: readonly Param[], bytes: number): Promise<number> {
+async function load(
+  source: WeightSource,
+  params: readonly Param[],
+  bytes: number,
+  dtype: DType,
+): Promise<number> {
   const buffer = new Uint8Array(CHUNK_BYTES);
+  const share = bytesPerElement(dtype) / bytesPerElement('float32');
   const start = performance.now();
   let done = 0;
   for (const param of params) {
-    for await (const chunk of source.read(param, buffer)) done += chunk.byteLength / 2;
+    for await (const chunk of source.read(param, buffer)) done += chunk.byteLength * share;
     if (done >= bytes) break;
   }
   return (performance.now() - start) / done;
@@ -62,7 +68,12 @@ async function load(source: WeightSource, params: readonly Param[], bytes: numbe
 type Task = 'read' | 'first' | 'again';
 
 /** Loads up to `PART_BYTES` of a checkpoint in turn with reading as much of its files, and prints both ratios. */
-async function compare(checkpoint: string, params: readonly Param[], bytes: number): Promise<void> {
+async function compare(
+  checkpoint: string,
+  params: readonly Param[],
+  bytes: number,
+  dtype: DType,
+): Promise<void> {
   const files = (await readdir(checkpoint)).filter((file) => file.endsWith('.safetensors')).sort();
   const paths = files.map((file) => join(checkpoint, file));
   const part = Math.min(bytes, PART_BYTES);
@@ -78,7 +89,7 @@ async function compare(checkpoint: string, params: readonly Param[], bytes: numb
     const start = performance.now();
     const source = await spec.open(params);
     const opened = (performance.now() - start) / part;
-    const loaded = await load(source, params, part);
+    const loaded = await load(source, params, part, dtype);
     await source.close();
     return opened + loaded;
   };
@@ -86,7 +97,7 @@ async function compare(checkpoint: string, params: readonly Param[], bytes: numb
   const ratios: [string, string][] = [];
   for (const [what, title, body] of [
     ['first', 'opening and loading', first],
-    ['again', 'loading from the open source', () => load(opened, params, part)],
+    ['again', 'loading from the open source', () => load(opened, params, part, dtype)],
   ] as const) {
     const ratio = await pairedRatio(
       timed('read', () => read(paths, part)),
@@ -103,22 +114,26 @@ async function compare(checkpoint: string, params: readonly Param[], bytes: numb
     say(`${what}: ${(1e-6 / sorted[sorted.length >> 1]!).toFixed(2)} GB/s (median of ${sorted.length})`);
   }
   for (const [title, ratio] of ratios) say(`${title} as fp32 ÷ reading: ${ratio}; the bar is 0.5`);
-  await load(opened, params, bytes);
+  await load(opened, params, bytes, dtype);
   await opened.close();
   say(`peak RSS after loading all: ${peakMb().toFixed(0)} MB; the bar is 2000`);
 }
 
 /** As many of the parameters as fill `PART_BYTES`, with random bytes for numbers. */
-async function realCheckpoint(into: string, params: readonly Param[]): Promise<[Param[], number]> {
+async function realCheckpoint(
+  into: string,
+  params: readonly Param[],
+  dtype: DType,
+): Promise<[Param[], number]> {
   const chosen: Param[] = [];
   let filled = 0;
   for (const param of params) {
-    const bytes = 2 * elementCount(param.shape);
+    const bytes = bytesPerElement(dtype) * elementCount(param.shape);
     if (filled > 0 && filled + bytes > PART_BYTES) continue;
     chosen.push(param);
     filled += bytes;
   }
-  const plan = layout(chosen.map(({ name, shape }) => ({ name, dtype: 'bfloat16' as const, shape })));
+  const plan = layout(chosen.map(({ name, shape }) => ({ name, dtype, shape })));
   await streamSafetensors(join(into, 'model.safetensors'), plan, async (append) => {
     for (const { name, begin, end } of plan.entries) {
       for (let left = end - begin; left > 0; left -= CHUNK_BYTES) {
@@ -136,18 +151,20 @@ try {
   const drawn = graphs.flatMap((graph) => graph.params).filter((param) => !param.data);
   const params = [...new Map(drawn.map((param) => [param.name, param])).values()];
 
-  const real = join(folder, 'real');
-  await mkdir(real);
-  const [chosen, filled] = await realCheckpoint(real, params);
-  say(`real: ${(filled / 1e9).toFixed(2)} GB of bf16 of ${name}, random bytes`);
-  await compare(real, chosen, filled);
-  await rm(real, { recursive: true });
+  for (const dtype of ['bfloat16', 'float16', 'float32'] as const) {
+    const real = join(folder, dtype);
+    await mkdir(real);
+    const [chosen, filled] = await realCheckpoint(real, params, dtype);
+    say(`real: ${(filled / 1e9).toFixed(2)} GB of ${dtype} of ${name}, random bytes`);
+    await compare(real, chosen, filled, dtype);
+    await rm(real, { recursive: true });
+  }
 
   const sparse = join(folder, 'sparse');
   await mkdir(sparse);
   const bytes = await sparseCheckpoint(sparse, params, 'bfloat16', 5e9);
-  say(`sparse: ${(bytes / 1e9).toFixed(2)} GB of bf16, the whole of ${name}`);
-  await compare(sparse, params, bytes);
+  say(`sparse: ${(bytes / 1e9).toFixed(2)} GB of bfloat16, the whole of ${name}`);
+  await compare(sparse, params, bytes, 'bfloat16');
 
   if (target !== undefined) {
     const cacheDir = join(target, `versus-bench-load-${process.pid}`);

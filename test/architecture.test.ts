@@ -19,6 +19,7 @@ const ALLOWED: Record<string, readonly string[]> = {
   backends: ['transform', 'graph', 'core'],
   workloads: ['data', 'graph', 'core'],
   estimate: ['graph', 'core'],
+  profile: ['graph', 'core'],
   report: ['stats', 'core'],
   gate: ['stats', 'core'],
   pretrained: ['zoo', 'weights', 'data', 'graph', 'core'],

@@ -82,6 +82,41 @@ Targets of a LoRA are PEFT's target_modules: the end of a module's name, or a pa
     );
 
   root
+    .command('profile')
+    .description('where the time of a model goes on a backend: by operator, or node by node')
+    .argument('<model>', 'name in the zoo or the config, or a path to an .onnx file')
+    .option('--backend <name>', 'backend to run it on', 'onnxruntime-cpu')
+    .option('--graph <name>', 'which of its graphs, where there are several')
+    .option('--by <what>', 'op: a row per operator; node: the slowest nodes, with their shapes', 'op')
+    .option('--top <n>', 'rows of --by node, 0 for all of them', '20')
+    .option('--batch <n>', 'images or sequences at once', '1')
+    .option('--dim <name=n...>', 'size of a symbolic dimension', list)
+    .option('--precision <name>', 'fp32, fp16, int8 or int4', 'fp32')
+    .option('--rounds <n>', 'runs that count; the median of each node is shown', '10')
+    .option('--threads <n>', 'threads of an operator; the backend’s own choice when left out')
+    .option('--no-peak', 'leave out measuring the machine’s peaks, and the shares of them')
+    .addOption(json())
+    .addHelpText(
+      'after',
+      `
+Examples:
+  versus profile resnet-50
+  versus profile vit-b-16 --backend onnxruntime-webgpu --batch 8
+  versus profile qwen2-0.5b --dim sequence=128 --dim past=0 --by node --top 10
+  versus profile clip-vit-b-32 --graph vision --precision fp16
+  versus profile ./model.onnx --dim height=224 --dim width=224 --no-peak --json
+
+GFLOP/s are 2 × multiply–accumulates of the graph ÷ time, GB/s what an operator reads and writes ÷ time. n/a: not known, as for
+attention that a runtime fused. What is timed is each node by itself; the whole is faster without a profiler.`,
+    )
+    .action(
+      declare(
+        () => import('../commands/profile.ts'),
+        (m) => m.profileCommand,
+      ),
+    );
+
+  root
     .command('verify')
     .description("a model's outputs against recorded ones (a folder) or against another backend (a model)")
     .argument('[what]', 'folder with io.safetensors, name of a model, or path to an .onnx file')

@@ -85,6 +85,8 @@ export interface NodeTime {
   /** Shapes of the last execution; empty where unknown. */
   readonly inputs: readonly (readonly number[])[];
   readonly outputs: readonly (readonly number[])[];
+  /** Bytes of both, where the runtime says; only weights that it repacked may be missing. */
+  readonly bytes?: number;
 }
 
 /** Bytes that crossed between the caller and a session since it was opened: tensors fed, put, returned and read. */
@@ -160,6 +162,11 @@ export interface Backend {
   readonly name: string;
   /** It exists to check others and is too slow to race: measured only where it is named. */
   readonly oracle?: boolean;
+  /**
+   * A further runtime beside the main ones: where it computes on the processor, profiles below `release` race it on the smaller
+   * models alone (src/run/breadth.ts), unless it is named.
+   */
+  readonly secondary?: boolean;
   probe(): Promise<Availability>;
   /**
    * @throws VersusError `unsupported` (operator, precision or opset not supported; names the node) or `infrastructure`.

@@ -14,7 +14,7 @@ export interface Arm {
   readonly group?: string;
   /** From which tier on it takes part; `default` when left out. */
   readonly tier?: Tier;
-  /** Left to the backends that are asked for everything: on others it would only say again what another arm says. */
+  /** Left to the backends that are asked for everything: on others it would say again what another arm says. */
   readonly mainBackendsOnly?: true;
 }
 

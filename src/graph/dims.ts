@@ -191,20 +191,45 @@ export function floorDivDim(a: Dim, divisor: number): Dim {
 export function exactQuotient(a: Dim, b: Dim): Dim | null {
   if (typeof a === 'number' && typeof b === 'number') return b !== 0 && a % b === 0 ? a / b : null;
   const divisor = polynomial(b);
-  if (divisor.size !== 1) return sameDim(a, b) ? 1 : null;
-  const [[names, factor]] = [...divisor] as [[string, number]];
+  if (divisor.size === 0) return null;
+  try {
+    const result = divided(polynomial(a), divisor);
+    return result && format(result);
+  } catch (error) {
+    if (!(error instanceof Unreadable)) throw error;
+    return null;
+  }
+}
+
+const factorsOf = (monomial: string): string[] => monomial.split('\u0000').filter((name) => name !== '');
+
+/** The term of the highest degree, among equals the first by names: an order that products keep. */
+function leading(value: Polynomial): [string, number] {
+  const rank = (m: string): number => factorsOf(m).length;
+  return [...value].reduce((best, term) => {
+    const higher = rank(term[0]) - rank(best[0]);
+    return higher > 0 || (higher === 0 && term[0] < best[0]) ? term : best;
+  });
+}
+
+/** Long division; null where something is left over. */
+function divided(a: Polynomial, b: Polynomial): Polynomial | null {
+  const [lead, factor] = leading(b);
   const out: [string, number][] = [];
-  for (const [monomial, f] of polynomial(a)) {
-    const rest = monomial.split('\u0000');
-    for (const name of names.split('\u0000').filter((n) => n !== '')) {
+  for (let left = a; left.size > 0; ) {
+    const [monomial, f] = leading(left);
+    const rest = factorsOf(monomial);
+    for (const name of factorsOf(lead)) {
       const at = rest.indexOf(name);
       if (at < 0) return null;
       rest.splice(at, 1);
     }
-    if (f % factor !== 0) return null;
-    out.push([rest.join('\u0000'), f / factor]);
+    if (f % factor !== 0 || out.length > MAX_TERMS) return null;
+    const term = [rest.join('\u0000'), f / factor] as [string, number];
+    out.push(term);
+    left = plus(left, times(times(b, new Map([term])), number(-1)));
   }
-  return format(new Map(out));
+  return collect(out);
 }
 
 /** Whether two dimensions are certainly equal. */

@@ -23,6 +23,28 @@ export function codeOf(dtype: DType): number {
   return CODES[dtype];
 }
 
+/** Element types of onnx.proto that no tensor of ours can hold. */
+const FOREIGN: Readonly<Record<number, string>> = {
+  8: 'string',
+  14: 'complex64',
+  15: 'complex128',
+  17: 'float8e4m3fn',
+  18: 'float8e4m3fnuz',
+  19: 'float8e5m2',
+  20: 'float8e5m2fnuz',
+  21: 'uint4',
+  22: 'int4',
+  23: 'float4e2m1',
+  24: 'float8e8m0',
+  25: 'uint2',
+  26: 'int2',
+};
+
+/** ONNX's name of an element type, ours or not, for messages. */
+export function dtypeName(code: number): string {
+  return dtypeOf(code) ?? FOREIGN[code] ?? String(code);
+}
+
 /** The element type of ONNX's number; undefined for strings, complex numbers, 8-bit floats and the like. */
 export function dtypeOf(code: number): DType | undefined {
   return NAMES.get(code);

@@ -84,11 +84,11 @@ export function raceName(race: Race, all: readonly Race[]): string {
 export function raceSentence(race: Race): Phrase {
   const [best] = race.ranking;
   const on = metricLabel(race.metric);
-  if (!best) return [`no backend has a valid ${on}`];
+  if (!best) return [`no backend has a valid value on ${on}`];
   const [first] = race.statements;
   if (first) return first.text;
   if (race.ranking.length > 1) return [{ name: best.backend }, ` measured best on ${on}`];
-  return ['only ', { name: best.backend }, ` has a valid ${on}, ${quantity(best.value, best.unit)}`];
+  return ['only ', { name: best.backend }, ` has a valid value on ${on}: ${quantity(best.value, best.unit)}`];
 }
 
 /** `not ranked: onnxruntime-webgpu correctness only`; empty where every backend is. */
@@ -120,19 +120,21 @@ export function absences(view: SuiteView): string[] {
   if (racesOf(view).length === 0) return [];
   const arms = unique(view.cells.map(({ arm }) => arm));
   const ran = groupBy(view.cells, ({ backend }) => backend);
-  const partly = view.backends.flatMap(({ name, available }) => {
+  const without = (name: string): string[] => {
     const mine = new Set(ran.get(name)?.map(({ arm }) => arm));
-    const without = arms.filter((arm) => !mine.has(arm));
-    if (!available || without.length === 0) return [];
-    if (mine.size === 0) return `${name} was not asked for these models: see --backend ${name}.`;
-    return `${name} was not asked for ${nameSome(without)}: see --backend ${name}, or the profile release.`;
+    return arms.filter((arm) => !mine.has(arm));
+  };
+  const partly = view.backends.filter(({ name, available }) => available && without(name).length > 0);
+  const unasked = [...groupBy(partly, ({ name }) => JSON.stringify(without(name))).values()].map((same) => {
+    const names = same.map(({ name }) => name);
+    return `Not asked for ${nameSome(without(names[0]!))}: ${names.join(', ')} (to change that: --backend ${names[0]}, or the profile release).`;
   });
   const failed = gapsOf(view).map(
     ({ where, who, word, reason }) => `${where}, ${word} for ${who}: ${reason}.`,
   );
   const gone = unavailable(view.backends).map(({ backend }) => backend);
   const away = gone.length > 0 ? [`Not on this machine, for reasons below: ${gone.join(', ')}.`] : [];
-  return [...partly, ...failed, ...away].map(printable);
+  return [...unasked, ...failed, ...away].map(printable);
 }
 
 const nameSome = (arms: readonly string[]): string =>
@@ -149,12 +151,15 @@ export function backendVerdict(view: SuiteView): Phrase | null {
   if (winners.length === 1 && winner != null) {
     const arms = unique(races.map(({ arm }) => printable(arm)));
     const amounts = races.map(({ statements }) => statements[0]!.amount ?? 'n/a');
+    const next = unique(
+      races.map(({ ranking }) => ranking.find(({ backend }) => backend !== winner)!.backend),
+    );
     return [
       'Fastest backend for ',
       arms.length > MOST_NAMED ? `all ${arms.length} models that ran on several` : arms.join(', '),
       ': ',
       { name: winner },
-      `, ${amounts.length > MOST_NAMED ? `${amounts[0]} and more` : amounts.join(', ')} ahead of the next`,
+      `, ${amounts.length > MOST_NAMED ? `${amounts[0]} and more` : amounts.join(', ')} ahead of ${next.length === 1 ? printable(next[0]!) : 'the next'}`,
     ];
   }
   const parts = races.slice(0, MOST_NAMED).flatMap(({ arm, statements }, i): Phrase => {

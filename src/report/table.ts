@@ -39,8 +39,8 @@ export function resultTables(view: SuiteView): Table[] {
       columns: [
         ...['arm', 'backend'].map((title) => ({ title, numeric: false })),
         { title: 'batch', numeric: true },
-        ...metrics.map((metric) => ({ title: metricLabel(metric), numeric: true })),
         { title: 'status', numeric: false },
+        ...metrics.map((metric) => ({ title: metricLabel(metric), numeric: true })),
       ],
       rows: cells.slice(0, MOST_ROWS).map((mine) => resultRow(mine, metrics)),
       leftOut: Math.max(0, cells.length - MOST_ROWS),
@@ -55,12 +55,12 @@ function resultRow(rows: readonly Summary[], metrics: readonly string[]): TableC
     { text: printable(head.arm) },
     { text: printable(place(head)) },
     { text: String(head.batch), order: head.batch, numeric: true },
-    ...metrics.map((metric) => valueCell(byMetric.get(metric))),
     {
       text: statusWord(head.status),
       ...(head.reason ? { hint: printable(head.reason) } : {}),
       muted: head.status !== 'ok',
     },
+    ...metrics.map((metric) => valueCell(byMetric.get(metric))),
   ];
 }
 

@@ -1,4 +1,4 @@
-import type { Availability } from '../core/backend.ts';
+import type { Availability, Backend } from '../core/backend.ts';
 import { type Arm, type Suite, TIERS, type Tier, type Use } from '../core/suite.ts';
 
 /**
@@ -10,21 +10,21 @@ import { type Arm, type Suite, TIERS, type Tier, type Use } from '../core/suite.
 export type Breadth = 'all' | 'lowest' | 'one';
 
 /**
- * What a backend is asked for in a profile, by where it computes. A run's time is that of its slowest backend times what that
- * is asked for, so breadth goes to what a comparison of models needs: one backend on the processor, and every real GPU.
+ * What a backend is asked for in a profile, by what it is. A run takes as long as its backends times what they are asked for, so
+ * those that say least per minute are asked for least.
  *
- * | where it computes | smoke | default | release |
+ * | backend | smoke | default | release |
  * | --- | --- | --- | --- |
- * | parity's reference backend; a GPU | all | all | all |
- * | any other backend on the processor | one | lowest | all |
- * | a GPU emulated on the processor: correctness alone | one | one | lowest |
+ * | any; a secondary one on a GPU | all | all | all |
+ * | a secondary one on the processor | one | lowest | all |
+ * | on a GPU emulated on the processor: correctness alone | one | one | lowest |
  */
-export function breadthOf(backend: string, probe: Availability, tier: Tier, reference: string): Breadth {
+export function breadthOf(backend: Backend, probe: Availability, tier: Tier): Breadth {
   if (!probe.available) return 'all';
   const { kind, software } = probe.device;
   if (software) return tier === 'release' ? 'lowest' : 'one';
-  if (kind === 'gpu' || backend === reference) return 'all';
-  return { smoke: 'one', default: 'lowest', release: 'all' }[tier] as Breadth;
+  if (!backend.secondary || kind === 'gpu') return 'all';
+  return ({ smoke: 'one', default: 'lowest', release: 'all' } as const)[tier];
 }
 
 /** Whether a breadth takes in an arm at a batch. */

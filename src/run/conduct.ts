@@ -21,6 +21,7 @@ import {
   speedCases,
 } from './schedule.ts';
 import { type Supervision, supervise } from './supervise.ts';
+import { Support } from './support.ts';
 import { trackMemory } from './trackers/memory.ts';
 
 /** A run that is set up: what to do, what is done already, and where to say so. */
@@ -54,9 +55,11 @@ const stepOf = ({ pass, case_id, round }: Case): Upcoming => ({ phase: pass, nam
 class Conductor {
   readonly #run: Conducted;
   readonly #progress = new Progress();
+  readonly #support: Support;
 
   constructor(run: Conducted) {
     this.#run = run;
+    this.#support = new Support(run.config, run.address);
   }
 
   async run(): Promise<void> {
@@ -163,7 +166,8 @@ class Conductor {
       },
       { ...this.#supervision(), track: of.pass === 'memory' ? (pid) => trackMemory(pid) : undefined },
     );
-    const record = recordOf(runId, of, ending, probes.get(of.backend));
+    const told = await this.#support.complete(of, ending, this.#supervision());
+    const record = recordOf(runId, of, told, probes.get(of.backend));
     this.#keep(record);
     this.#finish(step, record.status, record.reason, ending.wallMs);
   }

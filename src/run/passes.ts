@@ -154,7 +154,9 @@ function objection(parity: Parity, placement: Placement | null, backend: string)
   }
   if (placement && placement.share < 1) {
     const percent = digits((1 - placement.share) * 100);
-    return `${percent}% of the nodes did not run on ${backend}: ${placement.strays.join(', ')}`;
+    const { share_of_time: time } = placement;
+    const elsewhere = time == null ? '' : ` (${digits((1 - time) * 100)}% of the time was spent elsewhere)`;
+    return `${percent}% of the nodes did not run on ${backend}${elsewhere}: ${placement.strays.join(', ')}`;
   }
   return null;
 }

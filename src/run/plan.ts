@@ -115,7 +115,7 @@ function* cellsOf(
           if (filter.backends?.length ? !asked : backend.oracle) continue;
           const probe = probes.get(backend.name);
           if (probe && !asked) {
-            const breadth = breadthOf(backend.name, probe, tier, config.parity.reference);
+            const breadth = breadthOf(backend, probe, tier);
             if (!takesIn(breadth, suite, arm, batch)) continue;
           }
           for (const precision of suite.precisions ?? chosen) {

@@ -12,6 +12,13 @@ export interface ConfigAddress {
 /** One process's work. */
 export type Task =
   | { readonly kind: 'probe'; readonly config: ConfigAddress; readonly backends: readonly string[] }
+  /** Which of these backends open what the case's own does not. */
+  | {
+      readonly kind: 'support';
+      readonly config: ConfigAddress;
+      readonly case: Case;
+      readonly backends: readonly string[];
+    }
   | {
       readonly kind: 'peak';
       readonly config: ConfigAddress;
@@ -65,6 +72,7 @@ export type FromWorker =
   | { readonly type: 'stage'; readonly name: string }
   | { readonly type: 'note'; readonly text: string }
   | { readonly type: 'probed'; readonly backend: string; readonly availability: Availability }
+  | { readonly type: 'supports'; readonly backend: string }
   | { readonly type: 'found'; readonly findings: Partial<Findings> }
   /** Samples since the last message of this type. */
   | { readonly type: 'samples'; readonly samples: readonly PhaseSamples[] }

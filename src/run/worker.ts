@@ -9,6 +9,7 @@ import type { OpenJob, PlacedConfig } from './job.ts';
 import { checkPass, memoryPass, type Pass, peakPass, referencePass, speedPass } from './passes.ts';
 import type { FromWorker, Task, ToWorker, WorkerError } from './protocol.ts';
 import { peakSubjects, type Subject, subjectOf } from './subject.ts';
+import { tryBackends } from './try-backends.ts';
 
 let open: OpenJob | null = null;
 let go = (): void => {};
@@ -36,6 +37,7 @@ async function run(task: Task): Promise<void> {
     send({ type: 'ready' });
     await allowed;
     if (task.kind === 'probe') await probe(task.backends, place);
+    else if (task.kind === 'support') await support(task, place);
     else {
       const { pass, subject } = workOf(task, place);
       open = await pass(subject, place, {
@@ -58,7 +60,7 @@ async function load({ config: { path: file } }: Task): Promise<PlacedConfig> {
 }
 
 function workOf(
-  task: Exclude<Task, { kind: 'probe' }>,
+  task: Extract<Task, { kind: 'peak' | 'case' }>,
   { config }: PlacedConfig,
 ): { pass: Pass; subject: Subject } {
   if (task.kind === 'peak') {
@@ -86,6 +88,13 @@ async function probe(names: readonly string[], { config }: PlacedConfig): Promis
     send({ type: 'stage', name: `probing ${name}` });
     send({ type: 'probed', backend: name, availability: await answerOf(backend) });
   }
+}
+
+async function support(task: Extract<Task, { kind: 'support' }>, place: PlacedConfig): Promise<void> {
+  const others = place.config.backends.filter(({ name }) => task.backends.includes(name));
+  await tryBackends(subjectOf(place.config, task.case), others, place, (backend) =>
+    send({ type: 'supports', backend }),
+  );
 }
 
 async function answerOf(backend: Backend): Promise<Availability> {

@@ -3,6 +3,7 @@ import { inferShapes } from '../graph/infer.ts';
 import { dropDead } from './drop-dead.ts';
 import { foldBatchNorm } from './fold-batchnorm.ts';
 import { foldConstants } from './fold-constants.ts';
+import { fuseAttention } from './fuse-attention.ts';
 import { fuseLinear } from './fuse-linear.ts';
 import { recogniseActivations } from './recognise-activation.ts';
 import { recogniseNorms } from './recognise-norm.ts';
@@ -17,7 +18,7 @@ const BASIC: readonly Pass[] = [foldConstants, dropDead, foldBatchNorm, dropDead
 /** Products come last: they would take the transposes and factors that attention is recognised by. */
 const FUSING: readonly Pass[] = [
   ...[recogniseNorms, recogniseActivations, recogniseSoftmax, dropDead],
-  ...[fuseLinear, foldConstants, dropDead],
+  ...[fuseAttention, fuseLinear, foldConstants, dropDead],
 ];
 
 /**

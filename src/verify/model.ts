@@ -94,7 +94,11 @@ export async function verifyModel(
       );
     }
   }
-  const judged = verdicts.map((v) => ({ ...v, agrees: v.graphs.every((g) => g.agrees) }));
+  const judged = verdicts.map(({ backend, graphs }) => ({
+    backend,
+    graphs: graphs.map((g) => withSupporters(g, reference.name, verdicts)),
+    agrees: graphs.every((g) => g.agrees),
+  }));
   return {
     ...{ model: model.name, family: model.family, reference: reference.name, reference_precision: base },
     ...{ precision, seed, tolerance, agrees: judged.every((v) => v.agrees), dims, backends: judged },
@@ -145,6 +149,19 @@ async function judge(
   } catch (error) {
     return { graph, agrees: false, outputs: [], failure: failureOf(error) };
   }
+}
+
+/** What a backend lacks others had: the reference, and whichever ran the graph in the same call. */
+function withSupporters(
+  verdict: GraphVerdict,
+  reference: string,
+  all: readonly { readonly backend: string; readonly graphs: readonly GraphVerdict[] }[],
+): GraphVerdict {
+  const { failure, graph } = verdict;
+  if (failure?.kind !== 'unsupported') return verdict;
+  const ran = all.filter(({ graphs }) => graphs.some((g) => g.graph === graph && g.failure === null));
+  const names = new Set([reference, ...ran.map(({ backend }) => backend)]);
+  return { ...verdict, failure: { ...failure, next: `run it on ${[...names].join(' or ')}` } };
 }
 
 export function failureOf(error: unknown): Failure {

@@ -62,7 +62,9 @@ function recording(backend: Backend, calls: Call[]): Backend {
     async open(artifact, options) {
       const session = await backend.open(artifact, options);
       return {
-        ...session,
+        ...{ inputs: session.inputs, outputs: session.outputs, options: session.options },
+        placement: () => session.placement(),
+        close: () => session.close(),
         run(feeds, fetch) {
           calls.push({ artifact, feeds });
           return session.run(feeds, fetch);

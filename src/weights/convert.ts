@@ -1,4 +1,5 @@
-import { bytesPerElement, type DType, fromBytes, fromFloat16, toBytes, toFloat16 } from '../core/tensor.ts';
+import { bytesPerElement, type DType, fromBytes, toBytes, toFloat16 } from '../core/tensor.ts';
+import { widenHalves } from './halves.ts';
 
 const FLOATS: readonly DType[] = ['float32', 'float16', 'bfloat16', 'float64'];
 
@@ -21,6 +22,10 @@ export function convert(from: DType, to: DType, bytes: Uint8Array, into?: Uint8A
   const out = into?.subarray(0, n * bytesPerElement(to)) ?? new Uint8Array(n * bytesPerElement(to));
   const source = fromBytes(from, bytes) as Floats;
   const target = fromBytes(to, out) as Floats;
+  if (from === 'float16' && to === 'float32') {
+    widenHalves(source as Uint16Array, target as Float32Array);
+    return out;
+  }
   for (let at = 0; at < n; at += BLOCK) {
     const count = Math.min(BLOCK, n - at);
     take(from, source.subarray(at, at + count));
@@ -39,20 +44,14 @@ const BLOCK = 8192;
 const shorts = new Uint16Array(BLOCK);
 const singles = new Float32Array(BLOCK);
 const singleBits = new Uint32Array(singles.buffer);
-/** All 65,536 binary16 numbers; filled on first use. */
-const halves = new Float32Array(65536);
-/** That of 1, which is not 0 once they are filled. */
-const HALF_ONE = 0x3c00;
 
 /** A block of any type → `singles`. */
 function take(from: DType, source: Floats): void {
-  if (from !== 'float16' && from !== 'bfloat16') {
-    singles.set(source);
-    return;
-  }
-  shorts.set(source);
-  if (from === 'float16') widenHalves(source.length);
-  else for (let i = 0; i < source.length; i++) singleBits[i] = shorts[i]! << 16;
+  if (from === 'float16') widenHalves(source as Uint16Array, singles);
+  else if (from === 'bfloat16') {
+    singleBits.set(source);
+    for (let i = 0; i < source.length; i++) singleBits[i]! <<= 16;
+  } else singles.set(source);
 }
 
 /** `singles` → a block of any type. */
@@ -62,11 +61,6 @@ function give(to: DType, target: Floats): void {
   else if (to === 'bfloat16') roundToBrain(length);
   const result = to === 'float16' || to === 'bfloat16' ? shorts : singles;
   target.set(length === BLOCK ? result : result.subarray(0, length));
-}
-
-function widenHalves(n: number): void {
-  if (halves[HALF_ONE] === 0) for (let i = 0; i < halves.length; i++) halves[i] = fromFloat16(i);
-  for (let i = 0; i < n; i++) singles[i] = halves[shorts[i]!]!;
 }
 
 /**

@@ -5,6 +5,7 @@ import { onnxruntime } from '../../src/backends/onnxruntime/index.ts';
 import { placementOf } from '../../src/backends/onnxruntime/placement.ts';
 import { nodeRuns, nodeTimes } from '../../src/backends/onnxruntime/profile.ts';
 import type { Provider } from '../../src/backends/onnxruntime/provider.ts';
+import { isSoftwareAdapter } from '../../src/backends/software-adapter.ts';
 
 // Before the first probe of this process: a driver list that leads nowhere, as on a machine without Vulkan.
 process.env.VK_ICD_FILENAMES = '/nonexistent/icd.json';
@@ -98,6 +99,19 @@ describe('placement from a profile', () => {
     expect(() => placementFromProfile('[{"cat":', 'webgpu')).toThrow(/not valid JSON/);
     expect(() => placementFromProfile('{}', 'webgpu')).toThrow(/not a list/);
   });
+});
+
+describe('an adapter’s name', () => {
+  it.each([
+    ['llvmpipe (LLVM 19.1.7, 256 bits)', true],
+    ['lavapipe', true],
+    ['Google SwiftShader', true],
+    ['SwiftShader Device (Subzero)', true],
+    ['Microsoft Basic Render Driver', true],
+    ['NVIDIA GeForce RTX 4090', false],
+    ['AMD Radeon Graphics (RADV NAVI31)', false],
+    ['Apple M3 Max', false],
+  ])('%s: emulated %s', (name, software) => expect(isSoftwareAdapter(name)).toBe(software));
 });
 
 describe('the adapter behind webgpu', () => {

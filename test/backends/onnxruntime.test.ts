@@ -2,6 +2,7 @@ import { readdirSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { describe, expect, it } from 'vitest';
 import { onnxruntime } from '../../src/backends/onnxruntime/index.ts';
+import type { SessionSettings } from '../../src/backends/onnxruntime/options.ts';
 import { fixFor, PROVIDERS } from '../../src/backends/onnxruntime/provider.ts';
 import { VersusError } from '../../src/core/errors.ts';
 import type { Graph } from '../../src/core/graph.ts';
@@ -117,8 +118,53 @@ describe('onnxruntime', () => {
     });
     expect(session.options.extra).toContain('set_denormal_as_zero');
     await session.close();
+    const settings: SessionSettings = {
+      ...{ threads: 3, interOpThreads: 2, memoryPattern: false, arena: false },
+      executionMode: 'parallel',
+      optimisation: 'basic',
+      entries: { 'session.intra_op.allow_spinning': '0' },
+    };
+    const set = await onnxruntime('cpu', { session: settings }).open(await files.write(dense()), {
+      ...{ precision: 'fp32', threads: 1 },
+    });
+    const { entries, ...scalars } = settings;
+    expect(set.options).toMatchObject({ ...scalars, threads: 1, entries: JSON.stringify(entries) });
+    expect((await set.run({ x: float32([1, 3], [1, 2, 3]) })).total!.shape).toEqual([1, 1]);
+    await set.close();
+    for (const name of ['freeDimensionOverrides', 'enableGraphCapture', 'preferredOutputLocation']) {
+      const ignored = cpu.open(await files.write(dense()), { precision: 'fp32', extra: { [name]: {} } });
+      await expect(ignored).rejects.toThrow(`onnxruntime-node ignores ${name}`);
+    }
     const wrong = { precision: 'fp32', extra: { executionMode: 'sideways' } } as const;
     await expect(cpu.open(await files.write(dense()), wrong)).rejects.toBeInstanceOf(VersusError);
+  });
+
+  it('passes the options of webgpu on, and says which it has not', async (context) => {
+    const answer = await onnxruntime('webgpu').probe();
+    if (!answer.available) return context.skip(answer.reason);
+    const artifact = await files.write(dense());
+    const open = (provider: Record<string, unknown>) =>
+      onnxruntime('webgpu', { provider, session: { graphCapture: true } }).open(artifact, {
+        precision: 'fp32',
+      });
+    const session = await open({ preferredLayout: 'NCHW', validationMode: 'basic' });
+    expect(session.options).toMatchObject({
+      graphCapture: true,
+      providerOptions: '{"preferredLayout":"NCHW","validationMode":"basic"}',
+    });
+    for (const v of [1, 2, 3]) {
+      const { total } = await session.run({ x: float32([1, 3], [v, v, v]) });
+      expect(total!.data[0]).toBe(3 * v + 0.5 + 2 * v - 1);
+    }
+    await session.close();
+    await expect(open({ nonsense: 1 })).rejects.toMatchObject({
+      kind: 'usage',
+      message: /no option nonsense/,
+    });
+    await expect(open({ preferredLayout: 'X' })).rejects.toMatchObject({
+      kind: 'usage',
+      message: /layout X/,
+    });
   });
 
   it('leaves no profile behind, whether it was read or not', async () => {

@@ -37,18 +37,55 @@ const sparseSame = (op: string): KnownBug => ({
     ),
 });
 
+/** Operators that quantisation is moved across. */
+const MOVERS = [
+  'Reshape',
+  'Transpose',
+  'Squeeze',
+  'Unsqueeze',
+  'Flatten',
+  'Slice',
+  'MaxPool',
+  'Expand',
+  'Identity',
+];
+
 /** Faults of onnxruntime's CPU provider, found by the fuzzer. */
 export const ONNXRUNTIME_CPU: readonly KnownBug[] = [
   dilatedSame('MaxPool'),
   dilatedSame('AveragePool'),
+  sparseSame('MaxPool'),
   sparseSame('AveragePool'),
+  {
+    ...{ ...CPU, op: 'DequantizeLinear' },
+    when: (site) =>
+      site.readers.some((op) => MOVERS.includes(op)) &&
+      (!site.node.inputs[2] || site.input(1)?.shape.length === 1),
+    about:
+      'optimisation copies it behind an operator that moves elements with the wrong zero point, or aborts the process',
+    example: () => {
+      const x = { dtype: 'int8' as const, shape: [2], data: Int8Array.of(3, -3) };
+      const one = single('DequantizeLinear', { x }, {}, { constants: { scale: float32([], [2]) } });
+      const shape = { name: 'shape', ...int64([1], [2]), role: 'constant' as const };
+      return {
+        feeds: one.feeds,
+        graph: {
+          ...one.graph,
+          params: [...one.graph.params, shape],
+          nodes: [
+            { ...one.graph.nodes[0]!, outputs: ['wide'] },
+            { op: 'Reshape', name: 'move', inputs: ['wide', 'shape'], outputs: ['y'], attrs: {} },
+          ],
+        },
+      };
+    },
+  },
   {
     ...{ ...CPU, op: 'ReduceSum' },
     when: (site) =>
       empty(site.input(0)?.shape) &&
-      site.node.attrs.keepdims === 0 &&
       [...list(site.node.attrs.axes), ...(site.input(1)?.value ?? [])].some((a) => Number(a) < 0),
-    about: 'negative axes of an empty tensor stay although keepdims is 0',
+    about: 'negative axes of an empty tensor are not reduced',
     example: () =>
       single(
         'ReduceSum',

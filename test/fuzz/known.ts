@@ -1,5 +1,5 @@
 import type { Node } from '../../src/core/graph.ts';
-import type { Tensors } from '../../src/core/tensor.ts';
+import type { Tensor, Tensors } from '../../src/core/tensor.ts';
 import { inferTypes } from '../../src/graph/infer.ts';
 import type { Type } from '../../src/graph/ops/entry.ts';
 import type { FuzzCase } from './sketch.ts';
@@ -10,13 +10,17 @@ export interface Site {
   readonly opset: number;
   /** Type and shape of an input, and its contents when they are few and constant. */
   readonly input: (i: number) => Type | undefined;
-  readonly output: (i: number) => Type | undefined;
+  /** What a fed or constant input holds. */
+  readonly data: (i: number) => Tensor | undefined;
+  /** Operators that read its results. */
+  readonly readers: readonly string[];
 }
 
 /** A fault of a runtime's release. The fuzzer passes over it; a test holds that it is still there. */
 export interface KnownBug {
   readonly runtime: string;
   readonly version: string;
+  /** `*`: any. */
   readonly op: string;
   /** Which uses of the operator are hit. */
   readonly when: (site: Site) => boolean;
@@ -29,15 +33,18 @@ export interface KnownBug {
 /** The known faults that a case would run into on a runtime. */
 export function knownIn({ graph, feeds }: FuzzCase, runtime: string, bugs: readonly KnownBug[]): KnownBug[] {
   const own = bugs.filter((bug) => bug.runtime === runtime);
-  if (!graph.nodes.some((node) => own.some((bug) => bug.op === node.op))) return [];
+  const fits = (bug: KnownBug, node: Node): boolean => bug.op === node.op || bug.op === '*';
+  if (!graph.nodes.some((node) => own.some((bug) => fits(bug, node)))) return [];
   const types = typesOf(graph, feeds);
   const siteOf = (node: Node): Site => ({
     node,
     opset: graph.opset['']!,
     input: (i) => types.get(node.inputs[i] ?? ''),
-    output: (i) => types.get(node.outputs[i] ?? ''),
+    data: (i) => feeds[node.inputs[i] ?? ''] ?? held.get(node.inputs[i] ?? ''),
+    readers: graph.nodes.filter((n) => n.inputs.some((i) => node.outputs.includes(i))).map((n) => n.op),
   });
-  return own.filter((bug) => graph.nodes.some((node) => node.op === bug.op && bug.when(siteOf(node))));
+  const held = new Map(graph.params.flatMap((p) => (p.data ? [[p.name, p as Tensor] as const] : [])));
+  return own.filter((bug) => graph.nodes.some((node) => fits(bug, node) && bug.when(siteOf(node))));
 }
 
 function typesOf(graph: FuzzCase['graph'], feeds: Tensors): ReadonlyMap<string, Type> {

@@ -53,11 +53,12 @@ export class Sketch {
     return this.#nodes.length;
   }
 
-  input(tensor: Tensor): Value {
+  /** @param wild it is for one operator alone, and no later one may take it */
+  input(tensor: Tensor, wild = false): Value {
     const value = { name: `x${this.#inputs.length}`, tensor, exact: true };
     this.#inputs.push({ name: value.name, dtype: tensor.dtype, shape: tensor.shape });
     this.#feeds[value.name] = tensor;
-    this.values.push(value);
+    if (!wild) this.values.push(value);
     return value;
   }
 

@@ -8,6 +8,7 @@ import type { OperatorCase } from './operator-cases.ts';
 import { runInterpreter } from './operator-run.ts';
 import { ELEMENTWISE } from './operators-elementwise.ts';
 import { LINEAR } from './operators-linear.ts';
+import { MORE } from './operators-more.ts';
 import { MOVEMENT } from './operators-movement.ts';
 
 /** The case as a graph of one node. With `known`, every input is a constant, so that contents can be followed. */
@@ -27,7 +28,7 @@ function graphOf(c: OperatorCase, known: boolean): Graph {
   return { name: c.op, opset: { '': c.opset }, inputs, params, outputs: [], nodes };
 }
 
-const ALL = { ...ELEMENTWISE, ...LINEAR, ...MOVEMENT };
+const ALL = { ...ELEMENTWISE, ...LINEAR, ...MOVEMENT, ...MORE };
 /** Cases of operators that the table has. */
 const TYPED = Object.entries(ALL).filter(([, cases]) =>
   operatorOf(fc.sample(cases, { numRuns: 1, seed: 1 })[0]!),

@@ -4,10 +4,11 @@ import { KERNELS } from '../../src/graph/kernels/index.ts';
 import { difference, runInterpreter, runOnnxruntime } from './operator-run.ts';
 import { ELEMENTWISE } from './operators-elementwise.ts';
 import { LINEAR } from './operators-linear.ts';
+import { MORE } from './operators-more.ts';
 import { MOVEMENT } from './operators-movement.ts';
 import { REDUCE } from './operators-reduce.ts';
 
-const CASES = { ...ELEMENTWISE, ...LINEAR, ...MOVEMENT, ...REDUCE };
+const CASES = { ...ELEMENTWISE, ...LINEAR, ...MOVEMENT, ...REDUCE, ...MORE };
 /** The same cases in every run; other seeds and more runs find more: `PROPERTY_SEED=7 PROPERTY_RUNS=500 npx vitest …`. */
 const SEED = Number(process.env.PROPERTY_SEED ?? 1);
 const RUNS = Number(process.env.PROPERTY_RUNS ?? 15);

@@ -184,6 +184,12 @@ describe('interpret', () => {
     expect(compute('Transpose', [none])).toEqual(float32([3, 0], []));
   });
 
+  it('finds nothing in an empty dimension, whichever way a slice runs', () => {
+    const slice = (step: number) =>
+      compute('Slice', [float32([0], []), ...[0, 9, 0, step].map((n) => int64([1], [n]))]).shape;
+    expect([slice(1), slice(-1), slice(-2)]).toEqual([[0], [0], [0]]);
+  });
+
   it('knows the error function to double precision', () => {
     // NIST DLMF, table 7.23(i), and Abramowitz and Stegun, table 7.1.
     expect(erf(0.5)).toBeCloseTo(0.5204998778130465, 15);

@@ -93,6 +93,17 @@ describe('a whole run', () => {
       gone: 'unavailable: no adapter',
       'onnxruntime-cpu': 'ok: null',
     });
+    const [first] = lines;
+    const found = first?.type === 'run' ? (first.backends ?? []) : [];
+    expect(found.map(({ name }) => name).sort()).toEqual([...backends].sort());
+    expect(found.find(({ name }) => name === 'gone')).toMatchObject({
+      available: false,
+      reason: 'no adapter',
+    });
+    expect(found.find(({ name }) => name === 'soft')).toMatchObject({
+      available: true,
+      device: { software: true },
+    });
     // What is not valid is never timed, and a software adapter has no peak.
     const timed = cases(lines).filter((c) => c.pass === 'speed' || c.pass === 'memory');
     expect(new Set(timed.map((c) => c.backend))).toEqual(new Set(['onnxruntime-cpu']));

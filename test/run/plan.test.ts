@@ -84,16 +84,17 @@ describe('plan', () => {
     expect(() => found({ ...SUITE, precisions: ['fp32'] }, ['int4'])).toThrow(/nothing to measure/);
   });
 
-  describe('asks a backend that was not named for as much as where it computes is worth', () => {
+  describe('asks a backend that was not named for as much as it is worth', () => {
     const soft: Availability = { ...CPU, device: { ...CPU.device, kind: 'gpu', software: true } };
     const gpu: Availability = { ...CPU, device: { ...CPU.device, kind: 'gpu' } };
     const two: Suite = {
       ...SUITE,
       arms: [...SUITE.arms, { name: 'deit', model: model('deit-s-16'), tier: 'smoke' }],
     };
-    const asked = (probe: Availability, filter: Partial<PlanFilter>, suite: Suite = two) =>
+    const profiles = { ...config([]).profiles, release: { ...PROFILE, tier: 'release' as const } };
+    const asked = (probe: Availability, filter: Partial<PlanFilter>, suite: Suite = two, secondary = true) =>
       plan(
-        config([suite], { profiles: { ...config([]).profiles, release: { ...PROFILE, tier: 'release' } } }),
+        config([suite], { profiles, backends: [backend('cpu'), { ...backend('gpu'), secondary }] }),
         { profile: 'default', ...filter },
         new Map([...PROBES, ['gpu', probe]]),
       )
@@ -104,9 +105,9 @@ describe('plan', () => {
       ['a real GPU', gpu, 'smoke', ['small b1', 'deit b1']],
       ['a real GPU', gpu, 'default', 8],
       ['a real GPU', gpu, 'release', 10],
-      ['a second backend on the processor', CPU, 'smoke', ['small b1']],
-      ['a second backend on the processor', CPU, 'default', ['small b1', 'deit b1']],
-      ['a second backend on the processor', CPU, 'release', 10],
+      ['a secondary one on the processor', CPU, 'smoke', ['small b1']],
+      ['a secondary one on the processor', CPU, 'default', ['small b1', 'deit b1']],
+      ['a secondary one on the processor', CPU, 'release', 10],
       ['a software adapter', soft, 'smoke', ['small b1']],
       ['a software adapter', soft, 'default', ['small b1']],
       ['a software adapter', soft, 'release', ['small b1', 'deit b1']],
@@ -114,6 +115,11 @@ describe('plan', () => {
       const found = asked(probe, { profile });
       if (typeof expected === 'number') expect(found).toHaveLength(expected);
       else expect(found).toEqual(expected);
+    });
+
+    it('asks a backend that is not marked as secondary for everything', () => {
+      for (const profile of ['smoke', 'default', 'release'])
+        expect(asked(CPU, { profile }, two, false)).toEqual(asked(gpu, { profile }));
     });
 
     it('asks it for everything when it is named', () => {

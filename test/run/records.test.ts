@@ -30,7 +30,16 @@ function write(...lines: RecordLine[]): void {
 
 describe('records', () => {
   it('come back as they were written', async () => {
-    const lines = [runRecord(), caseRecord(), caseRecord({ round: 1, status: 'crashed', reason: 'SIGSEGV' })];
+    const gone = {
+      name: 'gpu',
+      available: false,
+      version: null,
+      device: null,
+      reason: 'no adapter',
+      fix: null,
+    };
+    const run = runRecord({ backends: [gone] });
+    const lines = [run, caseRecord(), caseRecord({ round: 1, status: 'crashed', reason: 'SIGSEGV' })];
     write(...lines);
     expect(await read()).toEqual({ lines, warnings: [] });
   });

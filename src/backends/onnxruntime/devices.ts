@@ -3,6 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { promisify } from 'node:util';
 import type { Device } from '../../core/backend.ts';
+import { isSoftwareAdapter } from '../software-adapter.ts';
 
 const run = promisify(execFile);
 
@@ -67,19 +68,16 @@ export async function webgpuDevice(evidence: DriverEvidence): Promise<Device> {
   const lavapipe = loaded(/libvulkan_lvp/);
   if (lavapipe !== undefined) {
     const llvm = loaded(/libLLVM/)?.match(/libLLVM[-.](?:so\.)?([\d.]+\d)/)?.[1];
-    return {
-      kind: 'gpu',
-      name: llvm ? `llvmpipe (LLVM ${llvm})` : 'llvmpipe',
-      driver: await mesaVersion(lavapipe),
-      software: true,
-    };
+    return emulated(llvm ? `llvmpipe (LLVM ${llvm})` : 'llvmpipe', await mesaVersion(lavapipe));
   }
-  if (loaded(/libvk_swiftshader/)) {
-    return { kind: 'gpu', name: 'SwiftShader', driver: 'SwiftShader', software: true };
-  }
+  if (loaded(/libvk_swiftshader/)) return emulated('SwiftShader', 'SwiftShader');
   // No device file and no known driver: whatever it is, it does not compute on a GPU.
   return { kind: 'gpu', name: 'unknown Vulkan adapter', driver: null, software: true };
 }
+
+const emulated = (name: string, driver: string | null): Device => ({
+  ...{ kind: 'gpu', name, driver, software: isSoftwareAdapter(name) },
+});
 
 /** `Mesa 25.0.7` from the driver library itself, which carries its version as text. */
 async function mesaVersion(library: string): Promise<string | null> {

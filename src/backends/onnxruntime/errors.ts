@@ -51,10 +51,18 @@ const RULES: readonly Rule[] = [
     next: OTHER_BACKEND,
   },
   {
-    pattern: /Opset (\d+) is under development.*?(?:till opset (\d+))?/s,
+    pattern: /Opset (\d+) is under development.*?for domain (\S+) is till opset (\d+)/s,
     kind: 'unsupported',
-    say: (m, p) => `opset ${m[1]} is newer than onnxruntime-${p} supports`,
+    say: (m, p) =>
+      `${m[2] === 'ai.onnx' ? 'opset' : `opset of ${m[2]}`} ${m[1]} is newer than onnxruntime-${p} supports (up to ${m[3]})`,
     next: 'export the model with an older opset, e.g. 17',
+  },
+  {
+    pattern: /In Node, \("([^"]*)", ([^,]+), .*No opset import for domain '([^']*)'/,
+    kind: 'input',
+    say: (m) => `operator ${m[3]}:${m[2]} is of a domain for which the file declares no operator set`,
+    node: 1,
+    next: 'export the model again, or add the domain to its opset_import',
   },
   {
     pattern: /Unsupported model IR version: (\d+), max supported IR version: (\d+)/,
@@ -123,6 +131,14 @@ const RULES: readonly Rule[] = [
     kind: 'input',
     say: () => 'a tensor on the GPU was disposed of before the run that reads it had ended',
     next: 'dispose of residents after the run that they are fed to',
+  },
+  {
+    pattern:
+      /WebGPU EP has an unrecognized option: '([^']*)'|Invalid (preferred layout|validation mode)[^:]*: (.*)/,
+    kind: 'usage',
+    say: (m) =>
+      m[1] ? `onnxruntime-webgpu has no option ${m[1]}` : `there is no ${m[2]} ${tidy(m[3] ?? '')}`,
+    next: "correct `provider` of onnxruntime('webgpu', { provider: … })",
   },
   {
     pattern: /Got invalid dimensions for input|Unexpected input data type|Invalid rank for input/,

@@ -1,6 +1,8 @@
 import type { Backend } from '../../core/backend.ts';
 import { VersusError } from '../../core/errors.ts';
+import type { Artifact } from '../../core/model.ts';
 import { throughHost } from '../../core/through-host.ts';
+import { blamed } from './blame.ts';
 import type { ProviderOptions } from './options.ts';
 import { probe } from './probe.ts';
 import type { Provider } from './provider.ts';
@@ -27,7 +29,7 @@ export function onnxruntime(provider: Provider, options: ProviderOptions = {}): 
   return {
     name: `onnxruntime-${provider}`,
     probe: () => probe(provider, options.deviceId ?? null),
-    open: (artifact, open) => openSession(provider, options, artifact, open),
+    open: (artifact, open) => blaming(artifact, openSession(provider, options, artifact, open)),
     ...residency(provider, options),
   };
 }
@@ -35,16 +37,26 @@ export function onnxruntime(provider: Provider, options: ProviderOptions = {}): 
 /** Of the providers in the npm packages, webgpu alone leaves outputs on its device; the CPU's outputs are on the host anyway. */
 function residency(provider: Provider, options: ProviderOptions): Pick<Backend, 'openResident'> {
   if (provider === 'webgpu') {
-    return { openResident: (artifact, open, keep) => openResidentSession(options, artifact, open, keep) };
+    return {
+      openResident: (artifact, open, keep) =>
+        blaming(artifact, openResidentSession(options, artifact, open, keep)),
+    };
   }
   if (provider !== 'cpu') return {};
   return {
     openResident: async (artifact, open, keep) =>
       throughHost(
-        await openSession(provider, options, artifact, open),
+        await blaming(artifact, openSession(provider, options, artifact, open)),
         `onnxruntime-${provider}`,
         keep,
         true,
       ),
   };
+}
+
+/** What is opened, or why not, with the node that is to blame where it can be found. */
+function blaming<T>(artifact: Artifact, opening: Promise<T>): Promise<T> {
+  return opening.catch(async (error: unknown) => {
+    throw await blamed(error, artifact);
+  });
 }

@@ -47,7 +47,7 @@ export class NativeSession {
     try {
       const options = sessionOptions(provider, own, open, { profilePrefix: profile?.prefix ?? null, keep });
       session = await runtime.InferenceSession.create(artifact.path, options);
-      const recorded = recordedOptions(provider, own, open);
+      const recorded = recordedOptions(provider, own, open, keep);
       return new NativeSession(session, runtime, provider, own.strict ?? false, recorded, profile, where);
     } catch (error) {
       await session?.release().catch(() => {});

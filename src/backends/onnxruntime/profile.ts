@@ -38,8 +38,11 @@ export interface NodeRun {
   /** Of the last execution. */
   readonly inputs: readonly Described[];
   readonly outputs: readonly Described[];
+  readonly bytes: number;
 }
 
+/** Bytes, as the profile has them: in decimal text. */
+const SIZES = ['activation_size', 'parameter_size', 'output_size'];
 const KERNEL = '_kernel_time';
 const GPU = 'WebGpuExecutionProvider';
 
@@ -77,6 +80,7 @@ export function nodeRuns(text: string): readonly NodeRun[] {
       ms,
       inputs: described(args?.input_type_shape),
       outputs: described(args?.output_type_shape),
+      bytes: SIZES.reduce((sum, size) => sum + (Number(args?.[size]) || 0), 0),
     });
   }
   const found = [...nodes.values()];
@@ -108,10 +112,11 @@ function onGpuClock(nodes: readonly NodeRun[], programs: ReadonlyMap<string, rea
 /** As every backend states them. */
 export function nodeTimes(runs: readonly NodeRun[]): NodeTime[] {
   const shapes = (tensors: readonly Described[]) => tensors.map(([, dims]) => dims);
-  return runs.map(({ name, op, provider, ms, inputs, outputs }) => ({
+  return runs.map(({ name, op, provider, ms, inputs, outputs, bytes }) => ({
     ...{ name, op, device: provider, ms },
     inputs: shapes(inputs),
     outputs: shapes(outputs),
+    ...(bytes > 0 && { bytes }),
   }));
 }
 

@@ -42,7 +42,7 @@ export function fromRuntime(t: Ort.Tensor): Tensor {
   };
 }
 
-/** Inputs or outputs as the runtime reports them; a dimension without a name gets one from its place. */
+/** Inputs or outputs as the runtime reports them; a dimension without a name gets one from its place, as in the codec. */
 export function describeValues(metadata: readonly Ort.InferenceSession.ValueMetadata[]): ValueInfo[] {
   return metadata.map((value) => {
     if (!value.isTensor) throw new RangeError(`'${value.name}' is not a tensor`);
@@ -52,7 +52,7 @@ export function describeValues(metadata: readonly Ort.InferenceSession.ValueMeta
     return {
       name: value.name,
       dtype: value.type as DType,
-      shape: value.shape.map((dim, axis) => (dim === '' ? `${value.name}.${axis}` : dim)),
+      shape: value.shape.map((dim, axis) => (dim === '' ? `?${value.name}.${axis}` : dim)),
     };
   });
 }

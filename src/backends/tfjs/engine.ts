@@ -4,6 +4,7 @@ import type * as Tf from '@tensorflow/tfjs';
 import type { Device } from '../../core/backend.ts';
 import { reasonOf, VersusError } from '../../core/errors.ts';
 import { cpuDevice } from '../cpu-device.ts';
+import { withoutFaults } from './faults.ts';
 import { adapterDevice, openGpu } from './gpu.ts';
 import { loadNative } from './native.ts';
 
@@ -54,7 +55,7 @@ export function using<T>(engine: Engine, body: () => Promise<T>): Promise<T> {
     if (tf.getBackend() !== backend && !(await tf.setBackend(backend))) {
       throw new VersusError('infrastructure', `tfjs refuses the engine ${engine.name}`);
     }
-    return body();
+    return engine.name === 'webgpu' ? withoutFaults(tf, body) : body();
   });
   turn = run.catch(() => {});
   return run;

@@ -13,6 +13,7 @@ export function tfjs(engine: EngineName): Backend {
   return {
     name: `tfjs-${engine}`,
     ...(engine === 'cpu' ? { oracle: true } : {}),
+    secondary: true,
     probe: () => probe(engine),
     open: (artifact, options) => openSession(engine, artifact, options),
     openResident: (artifact, options, keep) => openResidentSession(engine, artifact, options, keep),

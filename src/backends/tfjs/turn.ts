@@ -3,8 +3,15 @@ import type * as Tf from '@tensorflow/tfjs';
 /** Engines move tensors of up to this rank. */
 const MOST = 6;
 
-/** A transposition of any rank: where there are more axes than the engines move, those that stay together move as one. */
+/** A transposition of any type and rank. On webgpu tfjs's own, of whole numbers and bools, is a shader that doesn't compile. */
 export function turned(tf: typeof Tf, x: Tf.Tensor, perm: readonly number[]): Tf.Tensor {
+  if (x.dtype === 'float32' || tf.getBackend() !== 'webgpu') return moved(tf, x, perm);
+  const turned = moved(tf, tf.mul(tf.cast(x, 'float32'), 1), perm);
+  return x.dtype === 'bool' ? tf.notEqual(turned, 0) : tf.cast(turned, 'int32');
+}
+
+/** A transposition of any rank: where there are more axes than the engines move, those that stay together move as one. */
+function moved(tf: typeof Tf, x: Tf.Tensor, perm: readonly number[]): Tf.Tensor {
   if (perm.length <= MOST) return tf.transpose(x, perm as number[]);
   // Axes of one element lie anywhere, so they are left out.
   const real = perm.filter((axis) => x.shape[axis] !== 1);
@@ -19,12 +26,12 @@ export function turned(tf: typeof Tf, x: Tf.Tensor, perm: readonly number[]): Tf
     x,
     before.map((run) => run.reduce((n, axis) => n * x.shape[axis]!, 1)),
   );
-  const moved = tf.transpose(
+  const flat = tf.transpose(
     packed,
     runs.map((run) => before.indexOf(run)),
   );
   return tf.reshape(
-    moved,
+    flat,
     perm.map((axis) => x.shape[axis]!),
   );
 }

@@ -136,7 +136,8 @@ const slice: Kernel = (c) => {
       Math.max(low, Math.min(high, at < 0 ? at + d : at));
     const start = step > 0 ? clamp(starts[i]!, 0, d) : clamp(starts[i]!, 0, d - 1);
     const end = step > 0 ? clamp(ends[i]!, 0, d) : clamp(ends[i]!, -1, d - 1);
-    shape[axis] = Math.max(0, Math.ceil((end - start) / step));
+    // Nothing lies behind index 0 of an empty dimension, whichever way it is read.
+    shape[axis] = d === 0 ? 0 : Math.max(0, Math.ceil((end - start) / step));
     from += start * strides[axis]!;
     strides[axis]! *= step;
   });

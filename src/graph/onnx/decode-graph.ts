@@ -1,7 +1,7 @@
 import { VersusError } from '../../core/errors.ts';
 import type { Attribute, Dim, Graph, Node, Param, Shape, ValueInfo } from '../../core/graph.ts';
 import { UNKNOWN_RANK } from '../dims.ts';
-import { dtypeOf } from '../dtypes.ts';
+import { dtypeName, dtypeOf } from '../dtypes.ts';
 import { decodeNode } from './decode-node.ts';
 import { type DecodedTensor, decodeTensor, type ExternalRange } from './tensor.ts';
 import { bytes, integer, readMessage, text } from './wire.ts';
@@ -48,7 +48,7 @@ export function decodeGraph(
       outputs.push(boundary(v, 'output', depth));
     }),
     13: bytes((v) => {
-      const info = decodeValue(v);
+      const { info } = decodeValue(v);
       if (info && info.shape[0] !== UNKNOWN_RANK) values[info.name] = info;
     }),
     15: bytes(() => {
@@ -89,20 +89,21 @@ function asParams(tensors: readonly DecodedTensor[], nodes: readonly Node[]): Pa
 
 /** An input or output of a graph; those of a subgraph may leave their type open. */
 function boundary(message: Uint8Array, what: string, depth: number): ValueInfo {
-  const info = decodeValue(message);
+  const { info, name, kind } = decodeValue(message);
   if (info) return info;
-  let name = '';
-  readMessage(message, {
-    1: text((v) => {
-      name = v;
-    }),
-  });
   if (depth > 0) return { name, dtype: 'float32', shape: [UNKNOWN_RANK] };
-  throw new VersusError('unsupported', `${what} ${name} is not a tensor of a supported element type`);
+  throw new VersusError('unsupported', `${what} ${name} is ${kind}, which is not supported`, {
+    next: 'export the model with tensors of numbers at its edges',
+  });
 }
 
-/** A ValueInfoProto; undefined when it is not a tensor, or of an element type that Versus doesn't know. */
-function decodeValue(message: Uint8Array): ValueInfo | undefined {
+/** A ValueInfoProto; without `info` where it is no tensor, or of an element type that Versus doesn't know. */
+function decodeValue(message: Uint8Array): {
+  readonly name: string;
+  readonly info?: ValueInfo;
+  /** What it is, for messages. */
+  readonly kind: string;
+} {
   let name = '';
   let type: Uint8Array | undefined;
   readMessage(message, {
@@ -121,7 +122,11 @@ function decodeValue(message: Uint8Array): ValueInfo | undefined {
       }),
     });
   }
-  if (!tensor) return undefined;
+  if (!tensor)
+    return {
+      name,
+      kind: type ? 'no tensor (a sequence, map, optional or sparse one)' : 'of no declared type',
+    };
   let code = 0;
   let shape: Shape = [UNKNOWN_RANK];
   readMessage(tensor, {
@@ -133,7 +138,8 @@ function decodeValue(message: Uint8Array): ValueInfo | undefined {
     }),
   });
   const dtype = dtypeOf(code);
-  return dtype && { name, dtype, shape };
+  const kind = code === 0 ? 'of no declared element type' : `a tensor of ${dtypeName(code)}`;
+  return { name, kind, ...(dtype && { info: { name, dtype, shape } }) };
 }
 
 function decodeShape(message: Uint8Array, name: string): Dim[] {

@@ -9,7 +9,7 @@ import {
   type TensorData,
   toBytes,
 } from '../../core/tensor.ts';
-import { codeOf, dtypeOf } from '../dtypes.ts';
+import { codeOf, dtypeName, dtypeOf } from '../dtypes.ts';
 import { bytes, doubles, floats, integer, integers, readMessage, text, unsigned } from './wire.ts';
 
 /** Where external data lie: a file beside the model, and the bytes in it. */
@@ -47,6 +47,20 @@ const IN_INT32: readonly DType[] = [
 
 function malformed(name: string, problem: string): never {
   throw new VersusError('input', problem, { where: `tensor ${name || '(unnamed)'}` });
+}
+
+/** Several numbers to a byte, or a format that no kernel here reads: refused by name rather than misread. */
+function unsupportedType(name: string, code: number): never {
+  throw new VersusError(
+    code === 0 ? 'input' : 'unsupported',
+    code === 0 ? 'it has no element type' : `element type ${dtypeName(code)} is not supported`,
+    {
+      where: `tensor ${name || '(unnamed)'}`,
+      next: /int4/.test(dtypeName(code))
+        ? 'export 4-bit weights as MatMulNBits (uint8 blocks), or as int8'
+        : 'export the tensor as float32, float16, bfloat16, or integers of 8 to 64 bits',
+    },
+  );
 }
 
 /** A non-negative whole number that fits; anything else is malformed. */
@@ -108,7 +122,7 @@ export function decodeTensor(message: Uint8Array): DecodedTensor {
       elsewhere = v === 1n;
     }),
   });
-  const dtype = dtypeOf(code) ?? malformed(name, `element type ${code} is not supported`);
+  const dtype = dtypeOf(code) ?? unsupportedType(name, code);
   const shape = dims.map((d) => sizeOf(d, name, 'a dimension'));
   const count = shape.reduce((n, d) => n * d, 1);
   const length = count * bytesPerElement(dtype);

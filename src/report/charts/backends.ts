@@ -41,7 +41,7 @@ function chartOf(view: SuiteView, all: readonly Race[]): Draft | null {
   );
   const name = uniqueNames();
   const labels = races.map((race) => name(shorten(raceName(race, all), 32)));
-  const title = `${capital(metricLabel(metric))} by backend and model · ${better} is better`;
+  const title = `${timeName(metric)} by backend and model · ${better} is better`;
   const logarithmic = spreadOf(rows) > LOG_FROM;
   const subtitle = [
     [
@@ -78,6 +78,12 @@ function chartOf(view: SuiteView, all: readonly Race[]): Draft | null {
       }),
     },
   };
+}
+
+/** Metrics of time that don't say so in their name (`cached`) are latencies. */
+function timeName(metric: string): string {
+  const label = metricLabel(metric);
+  return /latency|time|TTFT|TPOT/i.test(label) ? capital(label) : `Latency (${label})`;
 }
 
 function seriesOf(

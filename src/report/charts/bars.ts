@@ -182,13 +182,11 @@ const omitted = (all: number, shown: number): string[] =>
 export function reasons(rows: readonly Summary[]): string[] {
   const bad = groupBy(
     rows.filter((row) => row.status !== 'ok'),
-    (row) => `${place(row)}, ${statusWord(row.status)}. ${row.reason ?? 'No reason was recorded'}`,
+    (row) => `${statusWord(row.status)}. ${row.reason ?? 'No reason was recorded'}`,
   );
   return [...bad].slice(0, 3).flatMap(([reason, those]) => {
     const arms = unique(those.map((row) => row.arm));
-    return twoLines(
-      `Not ranked: ${arms.length === 1 ? arms[0]! : plural(arms.length, 'arm')} on ${reason}`,
-      LINE,
-    );
+    const who = arms.length === 1 ? arms[0]! : plural(arms.length, 'arm');
+    return twoLines(`Not ranked: ${who} on ${unique(those.map(place)).join(' and ')}, ${reason}`, LINE);
   });
 }

@@ -57,7 +57,9 @@ function drafts(view: SuiteView): Draft[] {
   const rest = metrics.filter((metric) => !alone.some((chart) => chart.metrics.includes(metric)));
   return [
     ...alone.map((chart) => chart.draft),
-    ...rest.flatMap((metric, i) => barCharts(view, metric, i === 0 ? 0 : 3 + i / 100, raced(view, metric))),
+    ...rest.flatMap((metric, i) =>
+      barCharts(view, metric, i === 0 && alone.length === 0 ? 0 : 3 + i / 100, raced(view, metric)),
+    ),
     ...backendCharts(view),
     ...paretoCharts(view),
     ...phaseCharts(view),

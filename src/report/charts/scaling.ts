@@ -13,7 +13,9 @@ export function scalingCharts(view: SuiteView): Draft[] {
   const rates = view.rows.filter((row) => row.unit.endsWith('/s') && row.phase === 'steady' && isRanked(row));
   return [...groupBy(rates, (row) => `${row.workload}\n${row.metric}`).values()].flatMap((rows) => {
     const where = mainPlace(rows);
-    const mine = rows.filter((row) => place(row) === where?.place && row.value! > 0);
+    const there = rows.filter((row) => place(row) === where?.place && row.value! > 0);
+    // An arm at one batch says nothing about batches.
+    const mine = [...groupBy(there, (row) => row.arm).values()].filter((own) => own.length > 1).flat();
     const batches = unique(mine.map((row) => row.batch)).sort((a, b) => a - b);
     // Achieved GFLOP/s is the same picture in other units.
     if (where === null || batches.length < 2 || rows[0]!.unit === 'GFLOP/s') return [];

@@ -26,5 +26,9 @@ function cellHtml(cell: TableCell): string {
     cell.order === undefined ? '' : ` data-order="${cell.order}"`,
     cell.hint ? ` title="${html(cell.hint)}"` : '',
   ];
-  return `<td${attributes.join('')}>${html(cell.text)}${cell.note ? `<small>${html(cell.note)}</small>` : ''}</td>`;
+  return `<td${attributes.join('')}>${html(cell.text)}${cell.note ? noteHtml(cell.note) : ''}</td>`;
 }
+
+/** A value with its unit stays on one line; a reason may break. */
+const noteHtml = (note: string): string =>
+  `<small${note.length <= 24 ? ' class="short"' : ''}>${html(note)}</small>`;

@@ -179,7 +179,7 @@ const wild = fc
       (s) => {
         const values = [1, Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY, -2];
         if (s.opset < 13) return;
-        const x = s.input({ dtype: 'float32', shape: [5], data: Float32Array.from(values) });
+        const x = s.input({ dtype: 'float32', shape: [5], data: Float32Array.from(values) }, true);
         const attrs = op === 'IsInf' ? { detect_positive: n & 1, detect_negative: n >> 1 } : {};
         s.emit(op, op === 'Max' || op === 'Min' ? [x, s.constant(numbered('float32', [], n))] : [x], attrs, {
           wild: true,
@@ -188,8 +188,6 @@ const wild = fc
   );
 
 const SMOOTH = [
-  'Sin',
-  'Cos',
   'Tanh',
   'Sigmoid',
   'Softsign',
@@ -229,6 +227,9 @@ export const elementwise: Steps = {
   Log: unary('Log', inside(0.25, 900)),
   Sqrt: unary('Sqrt', inside(0.125, 900)),
   Reciprocal: unary('Reciprocal', { where: nonZero, range: [1, 4] }),
+  // The sine of a large half is noise.
+  Sin: unary('Sin', { dtypes: ['float32'], where: inside(-50, 50).where! }),
+  Cos: unary('Cos', { dtypes: ['float32'], where: inside(-50, 50).where! }),
   Tan: unary('Tan', inside(-1, 1)),
   Asin: unary('Asin', inside(-0.75, 0.75)),
   Acos: unary('Acos', inside(-0.75, 0.75)),

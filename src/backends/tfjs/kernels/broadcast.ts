@@ -7,11 +7,18 @@ import { type Call, device, input, type Kernel, kernel, laid, type Made, made, o
 type Unary = (x: Tf.Tensor, c: Call) => Tf.Tensor;
 type Binary = (a: Tf.Tensor, b: Tf.Tensor, c: Call) => Tf.Tensor;
 
+/** Engines stretch tensors of up to this rank. */
+const MOST = 4;
+
 /** One operand: the axes stay where they lie. */
 export const one = (f: Unary, dtype?: DType): Kernel =>
   kernel((c) => {
+    const { tf } = c;
     const x = input(c, 0);
-    return [made(f(device(c, x), c), dtype ?? x.dtype, orderOf(x))];
+    const tensor = device(c, x);
+    const result =
+      tensor.rank <= MOST ? f(tensor, c) : tf.reshape(f(tf.reshape(tensor, [-1]), c), tensor.shape);
+    return [made(result, dtype ?? x.dtype, orderOf(x))];
   });
 
 /** Two operands that broadcast. */
@@ -60,9 +67,6 @@ export function widened(c: Call, value: Value, order: Order): Tf.Tensor {
   const shape = order.map((axis) => (axis < missing ? 1 : value.shape[axis - missing]!));
   return c.tf.reshape(tensor, shape);
 }
-
-/** Engines stretch tensors of up to this rank. */
-const MOST = 4;
 
 /** A function of operands that broadcast; axes are joined where there are more than the engines know. */
 export function combined(

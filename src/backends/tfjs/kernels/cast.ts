@@ -7,6 +7,7 @@ import {
   type Call,
   device,
   fail,
+  floats,
   input,
   type Kernel,
   type KernelTable,
@@ -37,7 +38,7 @@ const cast = (to: Target): Kernel => ({
       // A cast to bool cuts the number down to a byte on wasm.
       return [made(tf.notEqual(tensor, tf.scalar(0, tensor.dtype as 'float32')), 'bool', order)];
     }
-    return [made(tf.cast(tensor, isFloat(dtype) ? 'float32' : 'int32'), dtype, order)];
+    return [made(isFloat(dtype) ? floats(c, tensor) : tf.cast(tensor, 'int32'), dtype, order)];
   },
 });
 

@@ -7,6 +7,7 @@ import {
   atHost,
   type Call,
   device,
+  floats,
   input,
   type Kernel,
   type KernelTable,
@@ -66,7 +67,7 @@ const power: Kernel = kernel((c) => {
   if (short && exponent.dtype !== 'float16' && exponent.dtype !== 'bfloat16') {
     return [made(short(device(c, x), c), x.dtype, orderOf(x))];
   }
-  return [combined(c, [x, exponent], x.dtype, ([a, b]) => tf.pow(a!, tf.cast(b!, 'float32')))];
+  return [combined(c, [x, exponent], x.dtype, ([a, b]) => tf.pow(a!, floats(c, b!)))];
 });
 
 /** The rest of a division: with the dividend's sign (`fmod` = 1) or with the divisor's. */

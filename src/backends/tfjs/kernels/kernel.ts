@@ -143,6 +143,16 @@ export function made(tensor: Tf.Tensor, dtype: DType, order?: Order): Made {
 export const same = (c: Call, tensor: Tf.Tensor, dtype: DType, order?: Order): Made =>
   made(c.tf.clone(tensor), dtype, order);
 
+/**
+ * Whole numbers and bools of the engine as float32. On webgpu tfjs's cast gives the same bits another name, which the next
+ * kernel may take for floats; a product is computed.
+ */
+export function floats({ tf, engine }: Pick<Call, 'tf' | 'engine'>, x: Tf.Tensor): Tf.Tensor {
+  if (x.dtype === 'float32') return x;
+  const cast = tf.cast(x, 'float32');
+  return engine.name === 'webgpu' ? tf.mul(cast, 1) : cast;
+}
+
 /** The numbers of a small input that lies on the host; undefined when it is left out. */
 export function ints(c: Call, index: number): number[] | undefined {
   const value = c.inputs[index];

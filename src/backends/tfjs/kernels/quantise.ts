@@ -9,6 +9,7 @@ import {
   type Call,
   device,
   fail,
+  floats,
   form,
   input,
   type Kernel,
@@ -36,12 +37,10 @@ const exactly = (run: Kernel['run']): Kernel => ({
   run,
 });
 
-const float = (c: Call, t: Tf.Tensor): Tf.Tensor => (t.dtype === 'float32' ? t : c.tf.cast(t, 'float32'));
-
 /** Scales or zero points, stretched over x: one for all, one along the axis, or one per block along it. */
 function spread(c: Call, x: Value, given: Value): Tf.Tensor {
   const { tf } = c;
-  const numbers = float(c, plain(c, given));
+  const numbers = floats(c, plain(c, given));
   if (given.shape.every((d) => d === 1)) return tf.reshape(numbers, []);
   const axis = axisOf(c, numberAttr(c, 'axis', 1), x.shape.length);
   const size = x.shape[axis]!;
@@ -78,7 +77,7 @@ const quantize: Kernel = exactly((c) => {
 const dequantize: Kernel = exactly((c) => {
   const { tf } = c;
   const [x, scale, zero] = [input(c, 0), input(c, 1), c.inputs[2]];
-  const levels = float(c, device(c, x));
+  const levels = floats(c, device(c, x));
   const rest = zero ? tf.sub(levels, spread(c, x, zero)) : levels;
   return [made(tf.mul(rest, spread(c, x, scale)), scale.dtype, orderOf(x))];
 });
@@ -105,9 +104,9 @@ const dynamicQuantize: Kernel = {
 function shifted(c: Call, x: Value, zero: Value | undefined, perRow: boolean): Value {
   const { tf } = c;
   const make = (): Tf.Tensor => {
-    const numbers = float(c, x.fixed && x.host && !x.device ? upload(c, x.host) : plain(c, x));
+    const numbers = floats(c, x.fixed && x.host && !x.device ? upload(c, x.host) : plain(c, x));
     if (!zero) return x.fixed ? tf.clone(numbers) : numbers;
-    const zeros = float(c, plain(c, zero));
+    const zeros = floats(c, plain(c, zero));
     const column = perRow && zero.shape.length === 1 && zero.shape[0] !== 1;
     return tf.sub(numbers, column ? tf.reshape(zeros, [-1, 1]) : zeros);
   };
@@ -145,7 +144,7 @@ const qLinearMatmul: Kernel = exactly((c) => {
   const scale = tf.mul(column(scaleA), tf.div(plain(c, scaleB), column(scaleY)));
   const levels = tf.mul(y.device!, scale);
   const dtype = zeroY.dtype;
-  return [{ ...y, dtype, device: saturated(c, levels, float(c, column(zeroY)), dtype) }];
+  return [{ ...y, dtype, device: saturated(c, levels, floats(c, column(zeroY)), dtype) }];
 });
 
 export const quantisation: KernelTable = {

@@ -91,8 +91,11 @@ const arg = (pick: 'argMax' | 'argMin'): Kernel => ({
     const last = numberAttr(c, 'select_last_index', 0) !== 0;
     const found = tf[pick](last ? tf.reverse(tensor, place) : tensor, place);
     const index = last ? tf.sub(tf.scalar(x.shape[axis]! - 1, 'int32'), found) : found;
-    if (numberAttr(c, 'keepdims', 1) === 0) return [made(index, 'int64', without(order, [axis]))];
-    return [made(tf.expandDims(index, place), 'int64', order)];
+    // The shape is said, for webgpu keeps an axis where it is the only one.
+    const keep = numberAttr(c, 'keepdims', 1) !== 0;
+    const left = order.filter((other) => keep || other !== axis);
+    const shape = left.map((other) => (other === axis ? 1 : x.shape[other]!));
+    return [made(tf.reshape(index, shape), 'int64', keep ? order : without(order, [axis]))];
   },
 });
 
@@ -103,7 +106,11 @@ const cumSum: Kernel = {
     const axis = axisOf(c, ints(c, 1)?.[0] ?? fail(c, 'the axis is missing'), x.shape.length);
     const place = placesOf(orderOf(x))[axis]!;
     const [exclusive, reverse] = [numberAttr(c, 'exclusive', 0) !== 0, numberAttr(c, 'reverse', 0) !== 0];
-    return [made(c.tf.cumsum(device(c, x), place, exclusive, reverse), x.dtype, orderOf(x))];
+    const { tf } = c;
+    // From the end is from the front of what is turned round: webgpu reuses shaders for other lengths when it goes backwards.
+    const turned = reverse ? tf.reverse(device(c, x), place) : device(c, x);
+    const sums = tf.cumsum(turned, place, exclusive);
+    return [made(reverse ? tf.reverse(sums, place) : sums, x.dtype, orderOf(x))];
   },
 };
 

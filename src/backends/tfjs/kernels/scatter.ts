@@ -4,6 +4,7 @@ import { alongAxis, tuples } from './gather.ts';
 import {
   type Call,
   fail,
+  floats,
   input,
   type Kernel,
   type KernelTable,
@@ -67,9 +68,8 @@ function scattered(c: Call, rows: readonly number[], length: number) {
   const { tf } = c;
   const [x, updates] = [input(c, 0), input(c, 2)];
   if (rows.length === 0) return same(c, plain(c, x), x.dtype);
-  const number = (t: Tf.Tensor): Tf.Tensor => (x.dtype === 'bool' ? tf.cast(t, 'float32') : t);
-  const table = tf.reshape(number(plain(c, x)), [-1, length]);
-  const result = written(c, table, rows, tf.reshape(number(plain(c, updates)), [rows.length, length]));
+  const table = tf.reshape(floats(c, plain(c, x)), [-1, length]);
+  const result = written(c, table, rows, tf.reshape(floats(c, plain(c, updates)), [rows.length, length]));
   return made(tf.reshape(x.dtype === 'bool' ? tf.notEqual(result, 0) : result, x.shape as number[]), x.dtype);
 }
 

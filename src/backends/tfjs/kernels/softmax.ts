@@ -1,7 +1,17 @@
 import type * as Tf from '@tensorflow/tfjs';
 import { axisOf, numberAttr } from '../../../graph/kernels/kernel.ts';
 import type { Value } from '../value.ts';
-import { type Call, input, type Kernel, type KernelTable, kernel, laid, made, orderOf } from './kernel.ts';
+import {
+  type Call,
+  floats,
+  input,
+  type Kernel,
+  type KernelTable,
+  kernel,
+  laid,
+  made,
+  orderOf,
+} from './kernel.ts';
 import { reshape } from './views.ts';
 
 /** A rule for the last axis of a tensor. */
@@ -42,9 +52,10 @@ function logSoftmax(x: Tf.Tensor, { tf }: Call): Tf.Tensor {
   return tf.sub(shifted, tf.log(tf.sum(tf.exp(shifted), -1, true)));
 }
 
-function hardmax(x: Tf.Tensor, { tf }: Call): Tf.Tensor {
-  const winner = tf.expandDims(tf.argMax(x, -1), -1);
-  return tf.cast(tf.equal(winner, tf.range(0, x.shape.at(-1)!, 1, 'int32')), 'float32');
+function hardmax(x: Tf.Tensor, c: Call): Tf.Tensor {
+  const { tf } = c;
+  const winner = tf.reshape(tf.argMax(x, -1), [...x.shape.slice(0, -1), 1]);
+  return floats(c, tf.equal(winner, tf.range(0, x.shape.at(-1)!, 1, 'int32')));
 }
 
 export const softmaxes: KernelTable = {
