@@ -222,12 +222,12 @@ function copied({ tf }: Engine, value: Value): Value {
   };
 }
 
-/** Runs a kernel and frees all that it made besides its results. */
+/** Runs a kernel and frees all that it made besides the results that the node names. */
 function kept(call: Call, run: Run): readonly Made[] {
   let made: readonly Made[] = [];
   call.tf.tidy(() => {
     made = run(call);
-    return made.flatMap(({ device }) => device ?? []);
+    return made.flatMap(({ device }, i) => (call.node.outputs[i] ? (device ?? []) : []));
   });
   return made;
 }

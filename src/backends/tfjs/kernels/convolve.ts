@@ -45,8 +45,10 @@ function grouped(c: Call, conv: Convolution): Tf.Tensor {
   );
 }
 
-type Pair = [number, number];
 type Triple = [number, number, number];
+
+/** Filters from here on are multiplied as a matrix, of which tfjs-wasm keeps one copy less; smaller ones cost more by call. */
+const LARGE = 1 << 14;
 
 /** One call of tfjs. */
 function one(
@@ -66,38 +68,32 @@ function one(
     return activated(c, tf.reshape(rows, out.shape), activation);
   }
   const isCut = [...begin, ...end].some((n) => n < 0);
-  const x = (isCut ? padded(c, image, begin, end) : image) as Tf.Tensor4D;
+  const x = isCut ? padded(c, image, begin, end) : image;
   const pad = isCut ? 'valid' : padding(begin, end);
-  const [n, h, w, channels] = x.shape;
-  const fused = {
-    activation: activation.name,
-    ...(bias ? { bias } : {}),
-    ...(activation.alpha === undefined ? {} : { leakyreluAlpha: activation.alpha }),
-  };
-  // tfjs takes numbers for each end, though its types for fused calls don't say so.
-  const sliding = {
-    ...fused,
-    x,
-    strides: strides as Pair,
-    dilations: dilations as Pair,
-    pad: pad as 'valid',
-  };
+  const [n, h, w, channels] = x.shape as [number, number, number, number];
   const [kh, kw, depth, count] = filter.shape as [number, number, number, number];
-  if (grouping.isDepthwise) {
-    const shape: [number, number, number, number] = [kh, kw, channels, count / channels];
-    return tf.fused.depthwiseConv2d({ ...sliding, filter: tf.reshape(filter, shape) });
-  }
+  const ending = { activation: activation.name, leakyreluAlpha: activation.alpha ?? 0 };
+  // tfjs's own functions around its kernels take longer than a small convolution.
+  const run = (
+    kernel: string,
+    inputs: Record<string, Tf.Tensor>,
+    attrs: Record<string, unknown>,
+  ): Tf.Tensor =>
+    tf.engine().runKernel(kernel, bias ? { ...inputs, bias } : inputs, { ...attrs, ...ending } as Attrs);
   const isPoint = kh === 1 && kw === 1 && pad === 'valid' && strides.every((s) => s === 1);
-  // As a product the wasm engine keeps the weights twice, as a convolution three times; it is as fast.
-  if (!isPoint || c.engine.name !== 'wasm')
-    return tf.fused.conv2d({ ...sliding, filter: filter as Tf.Tensor4D });
-  const product = tf.fused.matMul({
-    ...fused,
-    a: tf.reshape(x, [1, n * h * w, channels]),
-    b: tf.reshape(filter, [1, depth, count]),
-  });
-  return tf.reshape(product, [n, h, w, count]);
+  if (isPoint && !grouping.isDepthwise && c.engine.name === 'wasm' && filter.size >= LARGE) {
+    const a = tf.reshape(x, [1, n * h * w, channels]);
+    const b = tf.reshape(filter, [1, depth, count]);
+    const product = run('_FusedMatMul', { a, b }, { transposeA: false, transposeB: false });
+    return tf.reshape(product, [n, h, w, count]);
+  }
+  const attrs = { strides, dilations, pad, dataFormat: 'NHWC' };
+  if (!grouping.isDepthwise) return run('FusedConv2D', { x, filter }, attrs);
+  const each = tf.reshape(filter, [kh, kw, channels, count / channels]);
+  return run('FusedDepthwiseConv2D', { x, filter: each }, attrs);
 }
+
+type Attrs = NonNullable<Parameters<ReturnType<typeof Tf.engine>['runKernel']>[2]>;
 
 function activated({ tf }: Call, x: Tf.Tensor, { name, alpha }: Activation): Tf.Tensor {
   if (name === 'relu') return tf.relu(x);
