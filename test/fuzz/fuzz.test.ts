@@ -13,7 +13,7 @@ import { show } from './show.ts';
 
 /** The same graphs in every run; `FUZZ_SEED=7 FUZZ_GRAPHS=5000 npx vitest run test/fuzz` draws others. */
 const SEED = Number(process.env.FUZZ_SEED ?? 1);
-const GRAPHS = Number(process.env.FUZZ_GRAPHS ?? 300);
+const GRAPHS = Number(process.env.FUZZ_GRAPHS ?? 200);
 /** Every graph is compiled there. */
 const ON_GPU = Math.ceil(GRAPHS / 20);
 

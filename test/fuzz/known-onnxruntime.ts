@@ -60,7 +60,7 @@ export const ONNXRUNTIME_CPU: readonly KnownBug[] = [
     ...{ ...CPU, op: 'DequantizeLinear' },
     when: (site) =>
       site.readers.some((op) => MOVERS.includes(op)) &&
-      (!site.node.inputs[2] || site.input(1)?.shape.length === 1),
+      (!site.node.inputs[2] || site.input(1)?.shape.length === 1 || site.opset >= 21),
     about:
       'optimisation copies it behind an operator that moves elements with the wrong zero point, or aborts the process',
     example: () => {
