@@ -2,7 +2,18 @@ import type * as Tf from '@tensorflow/tfjs';
 import type { DType } from '../../../core/tensor.ts';
 import { identity, isIdentity, type Order } from '../order.ts';
 import type { Value } from '../value.ts';
-import { type Call, device, input, type Kernel, kernel, laid, type Made, made, orderOf } from './kernel.ts';
+import {
+  type Call,
+  device,
+  input,
+  type Kernel,
+  kernel,
+  laid,
+  type Made,
+  made,
+  orderOf,
+  plain,
+} from './kernel.ts';
 
 type Unary = (x: Tf.Tensor, c: Call) => Tf.Tensor;
 type Binary = (a: Tf.Tensor, b: Tf.Tensor, c: Call) => Tf.Tensor;
@@ -60,7 +71,8 @@ const size = (value: Value): number => value.shape.reduce((n, d) => n * d, 1);
 export function widened(c: Call, value: Value, order: Order): Tf.Tensor {
   const missing = order.length - value.shape.length;
   if (missing === 0) return laid(c, value, order);
-  if (size(value) === 1 || isIdentity(order)) return device(c, value);
+  if (size(value) === 1) return device(c, value);
+  if (isIdentity(order)) return plain(c, value);
   // The axes that it has, in the order in which they lie among all.
   const own = order.filter((axis) => axis >= missing).map((axis) => axis - missing);
   const tensor = laid(c, value, own);
