@@ -47,6 +47,8 @@ async function fusedMatMul(
   const columns = type.shape.at(-1)!;
   const { alpha: given = 1, beta = 1, transA = 0, transB = 0 } = node.attrs;
   const [a, b, own] = node.inputs as [string, string, string | undefined];
+  // A vector times a batch gives more than a vector, and is no product of matrices.
+  if (rankOf(view, a) < 2 || rankOf(view, b) < 2) return null;
   if (own && (beta !== 1 || !isRow(view.type(own)?.shape, columns))) return null;
   const [left, right] = [transposed(a, node, view), transposed(b, node, view)];
   const inner = [node, ...[left, right].flatMap((t) => (t ? [t] : []))];

@@ -122,6 +122,14 @@ describe('products', () => {
     expect(opsOf(after)).toEqual(opsOf(graph));
   });
 
+  it.each(['left', 'right'])('of a vector on the %s and a batch stay', async (side) => {
+    const g = new GraphBuilder('vector');
+    const [a, b] = [g.input('a', 'float32', [2, 3, 3]), g.input('b', 'float32', [3])];
+    g.output('y', g.relu(g.add(side === 'left' ? g.matmul(b, a) : g.matmul(a, b), g.param('c', [3]))));
+    const graph = weigh(g.build());
+    expect(opsOf(await checkPass(graph, fuse, feeds(graph)))).toEqual({ MatMul: 1, Add: 1, Relu: 1 });
+  });
+
   it('of whole numbers stay', async () => {
     const g = new GraphBuilder('whole');
     const a = g.input('a', 'int32', [2, 2]);
