@@ -38,12 +38,10 @@ export async function constants(
       isFloat(dtype) && elementCount(shape) > SMALL
         ? {
             ...common,
-            device: upload({ tf: engine.tf, engine, node: { ...NONE, name: param.name } }, tensor),
+            device: upload(engine, tensor),
           }
         : { ...common, host: tensor },
     );
   }
   return values;
 }
-
-const NONE = { op: 'initialiser', inputs: [], outputs: [], attrs: {} };

@@ -11,6 +11,7 @@ import { Fixed } from './fixed.ts';
 import { computedOnHost, leftToHost, onHost } from './host.ts';
 import { kernelOf } from './kernels/index.ts';
 import type { Call, Kernel, Made, Run } from './kernels/kernel.ts';
+import { lacking } from './support.ts';
 import { NodeTimer } from './timer.ts';
 import { dispose, type Value } from './value.ts';
 
@@ -139,7 +140,7 @@ export class Executor {
     const compute = () => this.compute(node, kernel, inputs);
     const made = await (this.timer ? this.timer.timed(node, inputs, compute) : compute()).catch(
       (error: unknown) => {
-        throw explained(error, node);
+        throw this.explained(error, node);
       },
     );
     // Optional outputs that nobody asked for.
@@ -149,10 +150,7 @@ export class Executor {
     node.outputs.forEach((name, i) => {
       if (name === '') return;
       if (!made[i]) {
-        throw new VersusError('unsupported', `tfjs-${this.engine.name} lacks output ${i} of ${node.op}`, {
-          where: `node ${node.name || name}`,
-          next: 'run it on onnxruntime-cpu',
-        });
+        throw this.explained(new VersusError('unsupported', `its output ${i}`), node);
       }
       const value: Value = { ...made[i], fixed: isFixed };
       values.set(name, value);
@@ -172,10 +170,7 @@ export class Executor {
       return computedOnHost(node, opset, inputs);
     }
     if (!kernel) {
-      throw new VersusError(
-        'unsupported',
-        `${node.op} on ${inputs[0]?.dtype} is not supported by tfjs-${engine.name}`,
-      );
+      throw new VersusError('unsupported', `on ${inputs[0]?.dtype ?? 'no input'}`);
     }
     for (const at of kernel.reads ?? []) {
       await onto(engine, node, inputs[at]);
@@ -192,6 +187,27 @@ export class Executor {
       this.plans.set(key, steps);
     }
     return steps;
+  }
+
+  /** An error that names the node. */
+  private explained(error: unknown, node: Node): VersusError {
+    const where = `node ${node.name || node.outputs[0]}`;
+    if (!(error instanceof VersusError)) {
+      return new VersusError('input', `${node.op} cannot be computed: ${reasonOf(error)}`, {
+        where,
+        cause: error,
+      });
+    }
+    if (error.kind === 'unsupported') {
+      return lacking(this.engine.name, [{ node, why: error.message }], this.graph.opset, where);
+    }
+    return error.where
+      ? error
+      : new VersusError(error.kind, error.message, {
+          where,
+          ...(error.next ? { next: error.next } : {}),
+          cause: error,
+        });
   }
 }
 
@@ -242,21 +258,4 @@ function planned(graph: Graph, fetch: readonly string[]): Step[] {
     steps.push({ node, kernel: kernelOf(node), last });
   }
   return steps.reverse();
-}
-
-function explained(error: unknown, node: Node): VersusError {
-  const where = `node ${node.name || node.outputs[0]}`;
-  if (error instanceof VersusError) {
-    return error.where
-      ? error
-      : new VersusError(error.kind, error.message, {
-          where,
-          ...(error.next ? { next: error.next } : {}),
-          cause: error,
-        });
-  }
-  return new VersusError('input', `${node.op} cannot be computed: ${reasonOf(error)}`, {
-    where,
-    cause: error,
-  });
 }

@@ -67,12 +67,9 @@ export function fail(c: Pick<Call, 'node'>, message: string): never {
   });
 }
 
-/** @throws VersusError `unsupported`: the graph is right, the engine cannot do it */
-export function refuse(c: Pick<Call, 'node' | 'engine'>, message: string): never {
-  throw new VersusError('unsupported', `${c.node.op}: ${message} is not supported by tfjs-${c.engine.name}`, {
-    where: `node ${c.node.name || c.node.outputs[0]}`,
-    next: 'run it on onnxruntime-cpu',
-  });
+/** @throws VersusError `unsupported`: the graph is right, the engine cannot do it; the executor says of which node */
+export function refuse(why: string): never {
+  throw new VersusError('unsupported', why);
 }
 
 export function input(c: Call, index: number): Value {
@@ -164,20 +161,20 @@ export function ints(c: Call, index: number): number[] | undefined {
 const INT32 = 2 ** 31;
 
 /** Puts a tensor of the host on the engine. @throws VersusError `unsupported` for whole numbers beyond int32 */
-export function upload(c: Pick<Call, 'tf' | 'node' | 'engine'>, tensor: Tensor): Tf.Tensor {
+export function upload({ tf }: Pick<Call, 'tf'>, tensor: Tensor): Tf.Tensor {
   const shape = tensor.shape as number[];
   const type = engineType(tensor.dtype);
   if (type === 'float32') {
     const data =
       tensor.dtype === 'float32' ? (tensor.data as Float32Array) : Float32Array.from(toNumbers(tensor));
-    return c.tf.tensor(data, shape, 'float32');
+    return tf.tensor(data, shape, 'float32');
   }
-  if (type === 'bool') return c.tf.tensor(tensor.data as Uint8Array, shape, 'bool');
+  if (type === 'bool') return tf.tensor(tensor.data as Uint8Array, shape, 'bool');
   const data = new Int32Array(elementCount(shape));
   for (let i = 0; i < data.length; i++) {
     const n = Number(tensor.data[i]);
-    if (n >= INT32 || n < -INT32) refuse(c, `the whole number ${n} (beyond 32 bits)`);
+    if (n >= INT32 || n < -INT32) refuse(`the whole number ${n} (beyond 32 bits)`);
     data[i] = n;
   }
-  return c.tf.tensor(data, shape, 'int32');
+  return tf.tensor(data, shape, 'int32');
 }

@@ -73,7 +73,7 @@ const pad: Kernel = {
       if (added.some(([a, b]) => a + b > 0)) result = tf.pad(result, added, value);
       return [same(c, result, x.dtype, order)];
     }
-    const beyond = BEYOND[mode] ?? refuse(c, `mode ${mode}`);
+    const beyond = BEYOND[mode] ?? refuse(`mode ${mode}`);
     const places = placesOf(order);
     x.shape.forEach((d, axis) => {
       if (before[axis] === 0 && after[axis] === 0) return;

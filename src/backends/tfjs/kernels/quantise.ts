@@ -60,7 +60,7 @@ function spread(c: Call, x: Value, given: Value): Tf.Tensor {
 /** saturate(round(x) + zero), halves to even, as whole numbers. */
 function saturated(c: Call, x: Tf.Tensor, zero: Tf.Tensor | null, dtype: DType): Tf.Tensor {
   const { tf } = c;
-  const [low, high] = LIMITS[dtype] ?? refuse(c, dtype);
+  const [low, high] = LIMITS[dtype] ?? refuse(`element type ${dtype}`);
   const rounded = tf.round(x);
   return tf.cast(tf.clipByValue(zero ? tf.add(rounded, zero) : rounded, low, high), 'int32');
 }
@@ -68,7 +68,7 @@ function saturated(c: Call, x: Tf.Tensor, zero: Tf.Tensor | null, dtype: DType):
 const quantize: Kernel = exactly((c) => {
   const [x, scale, zero] = [input(c, 0), input(c, 1), c.inputs[2]];
   const code = numberAttr(c, 'output_dtype', 0);
-  const dtype = zero?.dtype ?? (code === 0 ? 'uint8' : (dtypeOf(code) ?? refuse(c, `element type ${code}`)));
+  const dtype = zero?.dtype ?? (code === 0 ? 'uint8' : (dtypeOf(code) ?? refuse(`element type ${code}`)));
   const levels = c.tf.div(device(c, x), spread(c, x, scale));
   return [made(saturated(c, levels, zero ? spread(c, x, zero) : null, dtype), dtype, orderOf(x))];
 });
