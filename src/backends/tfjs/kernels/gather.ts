@@ -17,6 +17,7 @@ import {
   nothing,
   orderOf,
   plain,
+  same,
 } from './kernel.ts';
 import { picked } from './parts.ts';
 
@@ -185,6 +186,10 @@ const topK: Kernel = {
     const order = [...orderOf(x).filter((a) => a !== axis), axis];
     const smallest = numberAttr(c, 'largest', 1) === 0;
     const tensor = laid(c, x, order);
+    // Of one element there is nothing to choose; webgpu would give its input's own data away.
+    if (k === 1 && x.shape[axis] === 1) {
+      return [same(c, tensor, x.dtype, order), made(tf.zeros(tensor.shape, 'int32'), 'int64', order)];
+    }
     const { values, indices } = tf.topk(smallest ? tf.neg(tensor) : tensor, k, true);
     return [made(smallest ? tf.neg(values) : values, x.dtype, order), made(indices, 'int64', order)];
   },

@@ -187,7 +187,21 @@ const tile: Kernel = {
 
 function repeated(c: Call, tensor: Tf.Tensor, times: number[], x: Value, order: readonly number[]) {
   if (times.every((n) => n === 1)) return same(c, tensor, x.dtype, order);
-  return made(c.tf.tile(tensor, times), x.dtype, order);
+  return made(tiled(c, tensor, times), x.dtype, order);
+}
+
+/** Each axis so many times over; one after the other beyond four axes, which webgpu cannot. */
+export function tiled({ tf }: Pick<Call, 'tf'>, x: Tf.Tensor, times: readonly number[]): Tf.Tensor {
+  if (x.rank <= 4) return tf.tile(x, times as number[]);
+  const shape = [...x.shape];
+  let result = x;
+  times.forEach((n, place) => {
+    if (n === 1) return;
+    const inner = shape.slice(place + 1).reduce((size, d) => size * d, 1);
+    result = tf.tile(tf.reshape(result, [-1, shape[place]!, inner]), [1, n, 1]);
+    shape[place]! *= n;
+  });
+  return tf.reshape(result, shape);
 }
 
 /** Cutting and joining along axes. */

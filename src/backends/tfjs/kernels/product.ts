@@ -3,6 +3,7 @@ import { numberAttr, textAttr } from '../../../graph/kernels/kernel.ts';
 import { identity, type Order } from '../order.ts';
 import type { Value } from '../value.ts';
 import { type Call, laid } from './kernel.ts';
+import { tiled } from './parts.ts';
 
 /** Activations that every engine fuses into a product or a convolution, as tfjs calls them. */
 export type Activation = 'linear' | 'relu' | 'relu6' | 'elu' | 'leakyrelu' | 'sigmoid';
@@ -79,7 +80,9 @@ function native(c: Call, a: Tf.Tensor, b: Tf.Tensor): Tf.Tensor {
     const matrix = x.shape.slice(-2);
     const full = own.every((d) => d === 1) ? 1 : batch.reduce((total, d) => total * d, 1);
     const same = full === 1 || (own.length === batch.length && own.every((d, i) => d === batch[i]));
-    const whole = same ? x : tf.broadcastTo(x, [...batch, ...matrix]);
+    const wide = batch.map((_, i) => own[i - batch.length + own.length] ?? 1);
+    const times = [...batch.map((d, i) => d / wide[i]!), 1, 1];
+    const whole = same ? x : tiled(c, tf.reshape(x, [...wide, ...matrix]), times);
     return tf.reshape(whole, [full, ...matrix]);
   };
   const product = tf.matMul(flat(a), flat(b));
