@@ -161,10 +161,11 @@ const trilu: Kernel = {
       const distance = (i % columns) - Math.floor(i / columns);
       kept[i] = Number(upper ? distance >= k : distance <= k);
     }
-    const tensor = plain(c, x);
+    const matrices = tf.reshape(plain(c, x), [-1, rows, columns]);
     const mask = tf.tensor(kept, [rows, columns], 'bool');
-    if (x.dtype === 'bool') return [made(tf.logicalAnd(tensor, mask), 'bool')];
-    return [made(tf.where(mask, tensor, tf.scalar(0)), x.dtype)];
+    const result =
+      x.dtype === 'bool' ? tf.logicalAnd(matrices, mask) : tf.where(mask, matrices, tf.scalar(0));
+    return [made(tf.reshape(result, x.shape as number[]), x.dtype)];
   },
 };
 
@@ -185,8 +186,11 @@ const topK: Kernel = {
     const order = [...orderOf(x).filter((a) => a !== axis), axis];
     const smallest = numberAttr(c, 'largest', 1) === 0;
     const tensor = laid(c, x, order);
-    const { values, indices } = tf.topk(smallest ? tf.neg(tensor) : tensor, k, true);
-    return [made(smallest ? tf.neg(values) : values, x.dtype, order), made(indices, 'int64', order)];
+    const rows = tf.reshape(tensor, [-1, x.shape[axis]!]);
+    const { values, indices } = tf.topk(smallest ? tf.neg(rows) : rows, k, true);
+    const shape = [...tensor.shape.slice(0, -1), k];
+    const best = tf.reshape(smallest ? tf.neg(values) : values, shape);
+    return [made(best, x.dtype, order), made(tf.reshape(indices, shape), 'int64', order)];
   },
 };
 

@@ -150,7 +150,7 @@ export const same = (c: Call, tensor: Tf.Tensor, dtype: DType, order?: Order): M
 export function floats({ tf, engine }: Pick<Call, 'tf' | 'engine'>, x: Tf.Tensor): Tf.Tensor {
   if (x.dtype === 'float32') return x;
   const cast = tf.cast(x, 'float32');
-  return engine.name === 'webgpu' ? tf.mul(cast, 1) : cast;
+  return engine.name === 'webgpu' ? tf.reshape(tf.mul(tf.reshape(cast, [-1]), 1), x.shape) : cast;
 }
 
 /** The numbers of a small input that lies on the host; undefined when it is left out. */

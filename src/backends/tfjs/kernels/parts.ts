@@ -2,6 +2,7 @@ import type * as Tf from '@tensorflow/tfjs';
 import { axisOf, intsAttr, numberAttr } from '../../../graph/kernels/kernel.ts';
 import { identity, placesOf } from '../order.ts';
 import type { Value } from '../value.ts';
+import { around, MOST_AXES } from './fold.ts';
 import {
   atHost,
   type Call,
@@ -83,11 +84,12 @@ const split: Kernel = {
 
 /** A run of `size` elements along one place. */
 function cut(c: Call, x: Tf.Tensor, place: number, start: number, size: number): Tf.Tensor {
-  const begin = x.shape.map((_, i) => (i === place ? start : 0));
-  return c.tf.slice(
-    x,
-    begin,
-    x.shape.map((d, i) => (i === place ? size : d)),
+  return around(c, x, place, (t, at) =>
+    c.tf.slice(
+      t,
+      t.shape.map((_, i) => (i === at ? start : 0)),
+      t.shape.map((d, i) => (i === at ? size : d)),
+    ),
   );
 }
 
@@ -120,11 +122,18 @@ const slice: Kernel = {
     });
     if (shape.includes(0)) return [nothing(x.dtype, shape)];
     let result = device(c, x);
-    if (sizes.some((d, place) => d !== result.shape[place])) result = c.tf.slice(result, begin, sizes);
+    result = section(c, result, begin, sizes);
     for (const { place, indices } of jumps) result = picked(c, result, indices, place);
     return [same(c, result, x.dtype, order)];
   },
 };
+
+/** A part of a tensor; nothing is copied where it is the whole. */
+export function section(c: Call, x: Tf.Tensor, begin: number[], sizes: number[]): Tf.Tensor {
+  if (sizes.every((d, place) => d === x.shape[place])) return x;
+  if (x.rank <= MOST_AXES) return c.tf.slice(x, begin, sizes);
+  return sizes.reduce((t, d, place) => (d === t.shape[place] ? t : cut(c, t, place, begin[place]!, d)), x);
+}
 
 function range(from: number, to: number, step: number, size: number): { start: number; count: number } {
   const clamp = (at: number, low: number, high: number): number =>
