@@ -17,6 +17,7 @@ import {
   nothing,
   orderOf,
   plain,
+  sized,
 } from './kernel.ts';
 import { picked } from './parts.ts';
 
@@ -37,7 +38,7 @@ const gather: Kernel = {
     const at = input(c, 1);
     const axis = axisOf(c, numberAttr(c, 'axis', 0), x.shape.length);
     const shape = [...x.shape.slice(0, axis), ...at.shape, ...x.shape.slice(axis + 1)];
-    if (shape.includes(0)) return [nothing(x.dtype, shape)];
+    if (sized(c, shape).includes(0)) return [nothing(x.dtype, shape)];
     const indices = ints(c, 1)!.map((index) => place(c, index, x.shape[axis]!));
     const order = orderOf(x);
     const where = placesOf(order)[axis]!;
@@ -131,7 +132,7 @@ const oneHot: Kernel = {
     const rank = indices.shape.length + 1;
     const axis = axisOf(c, numberAttr(c, 'axis', -1), rank);
     const at = ints(c, 0)!.map((index) => (index < 0 ? index + depth : index));
-    const shape = [...indices.shape, depth];
+    const shape = sized(c, [...indices.shape, depth]);
     if (shape.includes(0)) {
       return [nothing(values.dtype, [...indices.shape.slice(0, axis), depth, ...indices.shape.slice(axis)])];
     }

@@ -53,6 +53,15 @@ export const atHost = (inputs: readonly (Value | undefined)[], data = 0): boolea
 const isWhole = (value: Value | undefined): boolean =>
   !!value && !isFloat(value.dtype) && value.dtype !== 'bool';
 
+/** As the reference interpreter: results beyond this are refused, so that a hostile shape cannot take the machine's memory. */
+const MOST_ELEMENTS = 2 ** 28;
+
+/** A shape that a kernel was asked for. @throws VersusError `input` where no tensor has it */
+export function sized<T extends readonly number[]>(c: Pick<Call, 'node'>, shape: T): T {
+  if (shape.every((d) => Number.isInteger(d) && d >= 0) && elementCount(shape) <= MOST_ELEMENTS) return shape;
+  return fail(c, `cannot make a tensor of shape [${shape.join(', ')}]`);
+}
+
 /** A result without elements. */
 export const nothing = (dtype: DType, shape: readonly number[]): Made => ({
   dtype,

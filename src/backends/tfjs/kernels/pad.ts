@@ -15,6 +15,7 @@ import {
   orderOf,
   refuse,
   same,
+  sized,
 } from './kernel.ts';
 import { picked, section } from './parts.ts';
 
@@ -66,8 +67,7 @@ const pad: Kernel = {
     const x = input(c, 0);
     const { before, after } = amounts(c, x.shape.length);
     const shape = x.shape.map((d, i) => d + before[i]! + after[i]!);
-    if (shape.some((d) => d < 0)) fail(c, `nothing is left of [${x.shape}]`);
-    if (shape.includes(0)) return [nothing(x.dtype, shape)];
+    if (sized(c, shape).includes(0)) return [nothing(x.dtype, shape)];
     const order = orderOf(x);
     const mode = textAttr(c, 'mode', 'constant');
     let result = device(c, x);

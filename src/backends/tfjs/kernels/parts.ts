@@ -17,6 +17,7 @@ import {
   nothing,
   orderOf,
   same,
+  sized,
 } from './kernel.ts';
 
 /** The elements at `indices` along one place. */
@@ -156,7 +157,7 @@ const expand: Kernel = {
       if (d !== to && d !== 1 && to !== 1) fail(c, `[${x.shape}] does not stretch to [${asked}]`);
       return d === 1 ? to : d;
     });
-    if (shape.includes(0)) return [nothing(x.dtype, shape)];
+    if (sized(c, shape).includes(0)) return [nothing(x.dtype, shape)];
     const missing = rank - x.shape.length;
     const order = [...identity(missing), ...orderOf(x).map((axis) => axis + missing)];
     const wide = c.tf.reshape(
@@ -174,13 +175,11 @@ const tile: Kernel = {
     const x = input(c, 0);
     const times = ints(c, 1) ?? fail(c, 'repeats are missing');
     if (times.length !== x.shape.length) fail(c, `repeats want ${x.shape.length} numbers`);
-    if (times.includes(0))
-      return [
-        nothing(
-          x.dtype,
-          x.shape.map((d, i) => d * times[i]!),
-        ),
-      ];
+    const shape = sized(
+      c,
+      x.shape.map((d, i) => d * times[i]!),
+    );
+    if (shape.includes(0)) return [nothing(x.dtype, shape)];
     const order = orderOf(x);
     return [
       repeated(
