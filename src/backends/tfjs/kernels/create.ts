@@ -1,7 +1,17 @@
 import { allocate, type DType, type Tensor } from '../../../core/tensor.ts';
 import { dtypeOf } from '../../../graph/dtypes.ts';
 import { numberAttr } from '../../../graph/kernels/kernel.ts';
-import { device, fail, input, type Kernel, type KernelTable, type Made, orderOf, same } from './kernel.ts';
+import {
+  device,
+  fail,
+  input,
+  type Kernel,
+  type KernelTable,
+  type Made,
+  orderOf,
+  refuse,
+  same,
+} from './kernel.ts';
 
 const onHost = (host: Tensor): Made => ({ dtype: host.dtype, shape: host.shape, host });
 
@@ -33,8 +43,7 @@ const dropout: Kernel = {
   host: () => false,
   run: (c) => {
     const x = input(c, 0);
-    if (c.inputs[2]?.host?.data[0] && c.inputs[1]?.host?.data[0] !== 0)
-      fail(c, 'training mode is not computed');
+    if (c.inputs[2]?.host?.data[0] && c.inputs[1]?.host?.data[0] !== 0) refuse(c, 'training mode');
     const data = new Uint8Array(x.shape.reduce((n, d) => n * d, 1)).fill(1);
     return [same(c, device(c, x), x.dtype, orderOf(x)), onHost({ dtype: 'bool', shape: x.shape, data })];
   },

@@ -53,6 +53,15 @@ export const atHost = (inputs: readonly (Value | undefined)[], data = 0): boolea
 const isWhole = (value: Value | undefined): boolean =>
   !!value && !isFloat(value.dtype) && value.dtype !== 'bool';
 
+/** As the reference interpreter: results beyond this are refused, so that a hostile shape cannot take the machine's memory. */
+const MOST_ELEMENTS = 2 ** 28;
+
+/** A shape that a kernel was asked for. @throws VersusError `input` where no tensor has it */
+export function sized<T extends readonly number[]>(c: Pick<Call, 'node'>, shape: T): T {
+  if (shape.every((d) => Number.isInteger(d) && d >= 0) && elementCount(shape) <= MOST_ELEMENTS) return shape;
+  return fail(c, `cannot make a tensor of shape [${shape.join(', ')}]`);
+}
+
 /** A result without elements. */
 export const nothing = (dtype: DType, shape: readonly number[]): Made => ({
   dtype,
@@ -150,7 +159,7 @@ export const same = (c: Call, tensor: Tf.Tensor, dtype: DType, order?: Order): M
 export function floats({ tf, engine }: Pick<Call, 'tf' | 'engine'>, x: Tf.Tensor): Tf.Tensor {
   if (x.dtype === 'float32') return x;
   const cast = tf.cast(x, 'float32');
-  return engine.name === 'webgpu' ? tf.mul(cast, 1) : cast;
+  return engine.name === 'webgpu' ? tf.reshape(tf.mul(tf.reshape(cast, [-1]), 1), x.shape) : cast;
 }
 
 /** The numbers of a small input that lies on the host; undefined when it is left out. */
