@@ -15,7 +15,7 @@ export function profileLines(result: ProfileResult, by: string): string[] {
       `of which nodes ${quantity(result.nodes_ms, 'ms')}${result.macs === null ? '' : `; ${quantity(result.macs, 'MACs')} MACs`}`,
     `  ${result.devices.map(({ name, nodes, share }) => `${name}: ${nodes} nodes, ${percent(share)} of the time`).join(' · ')}`,
     peak.reason === null
-      ? `  peak measured here: ${number(peak.gflops ?? 0)} GFLOP/s, ${number(peak.gbytes ?? 0)} GB/s`
+      ? `  peak measured here in float32: ${number(peak.gflops ?? 0)} GFLOP/s, ${number(peak.gbytes ?? 0)} GB/s`
       : `  no shares of a peak: ${peak.reason}`,
     ...(device.software ? ['  The times say what the emulation costs, not what a GPU would.'] : []),
     '',
@@ -65,7 +65,7 @@ function figures({
   share_of_flops,
   share_of_bandwidth,
 }: Row): string[] {
-  const of = (value: number | null) => (value === null ? '' : percent(value));
+  const of = (value: number | null) => (value === null ? '' : ofPeak(value));
   return [
     ms.toFixed(3),
     percent(share),
@@ -76,3 +76,6 @@ function figures({
     of(share_of_bandwidth),
   ];
 }
+
+/** More than all of it is possible: caches outrun the memory, and other processes may have slowed the measuring of the peak. */
+const ofPeak = (share: number): string => (share > 1 ? `${Math.round(100 * share)}%` : percent(share));

@@ -39,26 +39,27 @@ export function modelLines(verdict: ModelVerdict): string[] {
   const at = [...sizes].map(([name, size]) => `${name}=${size}`).join(', ');
   return [
     markdownTable([['backend', 'graph', 'output', 'verdict', ...FIGURES], ...rows]),
-    ...verdict.backends.map(({ backend, agrees, graphs }) => {
+    ...verdict.backends.flatMap(({ backend, agrees, graphs }) => {
       const outputs = graphs.flatMap((g) => g.outputs);
       const good = outputs.filter((o) => o.agrees).length;
-      const failed = graphs.filter((g) => g.failure).length;
-      return (
-        `${verdict.model} in ${verdict.precision} on ${backend}: ${mark(agrees)}, ${good} of ${outputs.length} outputs equal` +
-        `${failed > 0 ? `, ${failed} of ${graphs.length} graphs did not run` : ''} within ${verdict.tolerance} of ` +
-        `${verdict.reference} in ${verdict.reference_precision}`
-      );
+      const failures = graphs.flatMap((g) => (g.failure ? [g.failure] : []));
+      const failed = failures.length > 0 ? `, ${failures.length} of ${graphs.length} graphs did not run` : '';
+      return [
+        `${verdict.model} in ${verdict.precision} on ${backend}: ${outputs.length > 0 ? mark(agrees) : pc.red('not run')}, ` +
+          `${good} of ${outputs.length} outputs equal${failed} within ${verdict.tolerance} of ${verdict.reference} in ` +
+          `${verdict.reference_precision}`,
+        ...failures.flatMap(({ where, next }) => [
+          ...(where ? [`  at: ${where}`] : []),
+          ...(next ? [`  next: ${next}`] : []),
+        ]),
+      ];
     }),
     `inputs: seed ${verdict.seed}${at && `, ${at}`}`,
   ];
 }
 
 function outputRows({ outputs, failure }: GraphVerdict): string[][] {
-  if (failure) {
-    const place = failure.where ? ` (${failure.where})` : '';
-    const next = failure.next ? `; next: ${failure.next}` : '';
-    return [['–', pc.red(failure.kind), '–', '–', '–', '–', `${failure.message}${place}${next}`]];
-  }
+  if (failure) return [['–', pc.red(failure.kind), '–', '–', '–', '–', failure.message]];
   return outputs.map((o) => [o.name, mark(o.agrees), ...figures(o)]);
 }
 

@@ -39,23 +39,22 @@ const RECORDED_TOLERANCE = 1e-4;
  *
  * With `--bisect`, `bisections` has an entry per graph of every backend that differs (see `Bisection`).
  */
-export async function verifyCommand(named: string | undefined, given: VerifyOptions): Promise<number> {
-  const { what, options } = subjectOf(named, given);
+export async function verifyCommand(argument: string | undefined, given: VerifyOptions): Promise<number> {
+  const { what, options } = subjectOf(argument, given);
   const folder = existsSync(what) && statSync(what).isDirectory();
-  if (!folder && /[/\\]/.test(what) && !existsSync(what)) {
+  if (!folder && /[/\\]|\.onnx$/.test(what) && !existsSync(what)) {
     throw new VersusError('usage', `there is nothing at ${resolve(what)}`, {
       next: 'name a folder with io.safetensors, an .onnx file, or a model',
     });
   }
   const loaded = await lookingContextOf(options);
-  const names = options.backend ?? ['onnxruntime-cpu'];
-  const backends = await available(names.map((name) => findBackend(loaded.config, name)));
-  const [reference] = await available([
-    findBackend(loaded.config, options.against ?? loaded.config.parity.reference),
-  ]);
+  const named = (options.backend ?? ['onnxruntime-cpu']).map((name) => findBackend(loaded.config, name));
+  const reference = findBackend(loaded.config, options.against ?? loaded.config.parity.reference);
+  await requireAvailable(reference);
+  if (named.length === 1 || folder) for (const backend of named) await requireAvailable(backend);
   return folder
-    ? verifyRecorded(what, backends, reference!, loaded, options)
-    : verifySeeded(what, backends, reference!, loaded, options);
+    ? verifyRecorded(what, named, reference, loaded, options)
+    : verifySeeded(what, await Promise.all(named.map(whereAvailable)), reference, loaded, options);
 }
 
 /** `--backend NAME WHAT`: an option that takes several names has taken what is to be verified for one of them. */
@@ -136,16 +135,22 @@ async function verifySeeded(
   return verdict.agrees ? 0 : 3;
 }
 
-/** @throws VersusError `infrastructure` for the first that cannot run here, with what would change that */
-async function available(backends: readonly Backend[]): Promise<readonly Backend[]> {
-  for (const backend of backends) {
-    const answer = await backend.probe();
-    if (answer.available) continue;
-    throw new VersusError('infrastructure', `${backend.name} cannot run here: ${answer.reason}`, {
-      ...(answer.fix === null ? {} : { next: answer.fix }),
-    });
-  }
-  return backends;
+/** @throws VersusError `infrastructure` when it cannot run here, with what would change that */
+async function requireAvailable(backend: Backend): Promise<void> {
+  const answer = await backend.probe();
+  if (answer.available) return;
+  throw new VersusError('infrastructure', `${backend.name} cannot run here: ${answer.reason}`, {
+    ...(answer.fix === null ? {} : { next: answer.fix }),
+  });
+}
+
+/** One of several that cannot run here is a line of the table, not the end of the command. */
+async function whereAvailable(backend: Backend): Promise<Backend> {
+  const absent = await requireAvailable(backend).then(
+    () => null,
+    (error: unknown) => error,
+  );
+  return absent === null ? backend : { ...backend, open: () => Promise.reject(absent) };
 }
 
 function progressOf({ json, quiet }: VerifyOptions): (what: string) => void {

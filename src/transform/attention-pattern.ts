@@ -1,11 +1,16 @@
 import type { Node, Shape } from '../core/graph.ts';
-import { mulDims, sameDim } from '../graph/dims.ts';
+import { sameDim } from '../graph/dims.ts';
+import { headsOf, sameShape, type Windows, windowsOf } from './attention-layout.ts';
 import { isOp, type View } from './view.ts';
 
 /** What is added to scores: a value, or a constant where a condition does not hold (`keeps`) or does. */
-export type Mask =
+export type Mask = (
   | { readonly value: string }
-  | { readonly condition: string; readonly fill: string; readonly keeps: boolean };
+  | { readonly condition: string; readonly fill: string; readonly keeps: boolean }
+) & {
+  /** It has the shape of the product, not that of a Reshape of it. */
+  readonly plain: boolean;
+};
 
 /** softmax(scale · q kᵀ + masks) v as a graph spells it. */
 export interface Attention {
@@ -16,6 +21,7 @@ export interface Attention {
   readonly v: string;
   readonly masks: readonly Mask[];
   readonly scale: number;
+  readonly windows: Windows | null;
   readonly root: Node;
   readonly inner: readonly Node[];
 }
@@ -34,8 +40,8 @@ export function attentionAt(mix: Node, view: View): Attention | null {
   // Softmax along another dimension, or (up to opset 12) over several, is no attention.
   const axis = Number(softmax?.attrs.axis ?? (view.opset < 13 ? 1 : -1));
   if (!softmax || rank < 3 || (axis !== -1 && axis !== rank - 1)) return null;
-  const found = scoresBehind(softmax.inputs[0]!, softmax, view);
-  if (!found || Boolean(found.fold) !== Boolean(unfold)) return null;
+  const found = scoresBehind(softmax.inputs[0]!, softmax, view, false, unfold ? [unfold] : []);
+  if (!found) return null;
   const { scores } = found;
   const key = keyOf(scores, view);
   if (!key) return null;
@@ -49,14 +55,17 @@ export function attentionAt(mix: Node, view: View): Attention | null {
     masks: found.masks,
     scale: found.scale * key.scale * query.scale,
   };
-  const heads = unfold && unfolded(found.fold!, unfold, query.x, mix, scores, view);
-  if (unfold && !heads) return null;
+  const [back, forth] = found.reshapes;
+  const fold = back && forth ? { fold: forth, unfold: back, scores, mix } : null;
+  const heads = fold && !found.masks.some((m) => m.plain) ? headsOf(fold, query.x, view) : null;
+  const windows = fold && !heads ? windowsOf(fold, query.x, view) : null;
+  if (fold && !heads && !windows) return null;
   const root = heads?.root ?? mix;
   const q = heads?.q ?? query.x;
   if (heads) inner.push(mix, ...heads.nodes);
-  const shape = view.type(found.fold?.outputs[0] ?? scores.outputs[0])?.shape;
-  const fits = shape && leadsFit(q, scores, v, Boolean(unfold), view) && masksFit(found.masks, shape, view);
-  return fits ? { ...common, q, root, inner } : null;
+  const [plain, split] = [scores, forth ?? scores].map((n) => view.type(n.outputs[0])?.shape);
+  if (!plain || !split || !leadsFit(q, scores, v, Boolean(heads), view)) return null;
+  return masksFit(found.masks, plain, split, view) ? { ...common, q, windows, root, inner } : null;
 }
 
 /** A value without the Identity, Dropout and Casts between floats that lead to its only reader. */
@@ -105,51 +114,55 @@ function factorOf(node: Node, view: View): { x: string; scale: number } | null {
 
 interface Scores {
   readonly scores: Node;
-  /** The Reshape that splits rows into heads and queries. */
-  readonly fold: Node | null;
+  /** Those that take scores into another shape and, before in this order, back. */
+  readonly reshapes: readonly Node[];
   readonly masks: readonly Mask[];
   readonly scale: number;
   readonly nodes: readonly Node[];
 }
 
 /** Upwards from the softmax: masks, then factors, then the product; a mask inside a factor is no mask of ours. */
-function scoresBehind(name: string, reader: Node, view: View, scaled = false, folded = false): Scores | null {
+function scoresBehind(
+  name: string,
+  reader: Node,
+  view: View,
+  scaled: boolean,
+  reshapes: readonly Node[],
+): Scores | null {
   const nodes: Node[] = [];
   const x = through(name, reader, view, nodes);
   const node = view.producer(x);
   // One reader each also means that no node is met twice, however the sums branch.
   if (!node || view.soleReader(x) !== (nodes.at(-1) ?? reader)) return null;
-  if (isOp(node, 'MatMul')) return { scores: node, fold: null, masks: [], scale: 1, nodes };
-  const onwards = (from: string, now = scaled, fold = folded): Scores | null => {
-    const found = scoresBehind(from, node, view, now, fold);
+  if (isOp(node, 'MatMul'))
+    return reshapes.length === 1 ? null : { scores: node, reshapes, masks: [], scale: 1, nodes };
+  const onwards = (from: string, now = scaled, met = reshapes): Scores | null => {
+    const found = scoresBehind(from, node, view, now, met);
     return found && { ...found, nodes: [...found.nodes, ...nodes, node] };
   };
-  if (isOp(node, 'Reshape') && !folded) {
-    const found = onwards(node.inputs[0]!, scaled, true);
-    return found && { ...found, fold: node };
-  }
+  if (isOp(node, 'Reshape'))
+    return reshapes.length < 2 ? onwards(node.inputs[0]!, scaled, [...reshapes, node]) : null;
   if (isOp(node, 'Mul', 'Div')) {
     const factor = factorOf(node, view);
     const found = factor && onwards(factor.x, true);
     return found && { ...found, scale: found.scale * factor.scale };
   }
-  // A mask below the split of rows would have the shape from before it.
-  if (scaled || folded) return null;
+  if (scaled) return null;
   const options = isOp(node, 'Add') ? [0, 1] : isOp(node, 'Where') ? [1, 2] : [];
   for (const i of options) {
     const found = onwards(node.inputs[i]!);
-    const mask = found && maskOf(node, i, view);
+    const mask = found && maskOf(node, i, reshapes.length !== 1, view);
     if (found && mask) return { ...found, masks: [...found.masks, mask] };
   }
   return null;
 }
 
-function maskOf(node: Node, scores: number, view: View): Mask | null {
-  if (isOp(node, 'Add')) return { value: node.inputs[1 - scores]! };
+function maskOf(node: Node, scores: number, plain: boolean, view: View): Mask | null {
+  if (isOp(node, 'Add')) return { value: node.inputs[1 - scores]!, plain };
   const fill = node.inputs[3 - scores]!;
   const [rank, whole] = [fill, node.outputs[0]].map((name) => view.type(name)?.shape.length ?? 0);
   if (!((view.scalar(fill) ?? 0) <= LOWEST) || rank! > whole!) return null;
-  return { condition: node.inputs[0]!, fill, keeps: scores === 1 };
+  return { condition: node.inputs[0]!, fill, keeps: scores === 1, plain };
 }
 
 /** kᵀ as a Transpose of something, factors before and behind it apart. */
@@ -169,71 +182,22 @@ function keyOf(
   return { k: inside.x, perm, scale: outer.scale * inside.scale, nodes };
 }
 
-/**
- * Query heads that share keys are rows of one product in some graphs: [B, H, S, d] → [B, G, H ÷ G · S, d], the scores back to
- * [B, H, S, T] for the mask, forth for the product with v, and the result back. The query before all this, if it is this.
- */
-function unfolded(
-  fold: Node,
-  unfold: Node,
-  folded: string,
-  mix: Node,
-  scores: Node,
-  view: View,
-): { q: string; root: Node; nodes: Node[] } | null {
-  const split = view.producer(folded, 'Reshape');
-  const root = view.soleReader(mix.outputs[0]!, 'Reshape');
-  const q = split?.inputs[0];
-  const shapes = [
-    q,
-    folded,
-    scores.outputs[0],
-    fold.outputs[0],
-    unfold.outputs[0],
-    mix.inputs[1],
-    root?.outputs[0],
-  ].map((name) => view.type(name)?.shape);
-  if (!split || !root || q === undefined || !shapes.every((s) => s?.length === 4)) return null;
-  const [own, rows, product, masked, shares, values, out] = shapes as [
-    Shape,
-    Shape,
-    Shape,
-    Shape,
-    Shape,
-    Shape,
-    Shape,
-  ];
-  const [batch, heads, queries, width] = own as [Shape[0], Shape[0], Shape[0], Shape[0]];
-  const groups = values[1]!;
-  if (typeof heads !== 'number' || typeof groups !== 'number' || heads % groups !== 0) return null;
-  const together = mulDims(heads / groups, queries);
-  const keys = values[2]!;
-  const fits =
-    same(rows, [batch, groups, together, width]) &&
-    same(product, [batch, groups, together, keys]) &&
-    same(masked, [batch, heads, queries, keys]) &&
-    same(shares, product) &&
-    same(out, [batch, heads, queries, values[3]!]);
-  return fits ? { q, root, nodes: [split] } : null;
-}
-
-function same(a: Shape, b: Shape): boolean {
-  return a.length === b.length && a.every((d, i) => sameDim(d, b[i]!));
-}
-
 /** Whether queries, keys and values have the same dimensions in front of their matrices, or the queries 1. */
 function leadsFit(q: string, scores: Node, v: string, grouped: boolean, view: View): boolean {
   const [own, keys, values] = [q, scores.inputs[1], v].map((name) => view.type(name)?.shape.slice(0, -2));
-  if (!own || !keys || !values || own.length === 0 || !same(keys, values) || own.length !== keys.length)
+  if (!own || !keys || !values || own.length === 0 || !sameShape(keys, values) || own.length !== keys.length)
     return false;
   const [count] = [grouped ? own.length - 1 : own.length];
   return own.slice(0, count).every((d, i) => d === 1 || sameDim(d, keys[i]!));
 }
 
-function masksFit(masks: readonly Mask[], scores: Shape, view: View): boolean {
+/** Whether masks stretch to scores; those of the product's own shape have no part in a dimension that is split. */
+function masksFit(masks: readonly Mask[], plain: Shape, split: Shape, view: View): boolean {
   return masks.every((mask) => {
     const shape = view.type('value' in mask ? mask.value : mask.condition)?.shape;
-    const shift = scores.length - (shape?.length ?? Number.POSITIVE_INFINITY);
-    return shift >= 0 && shape!.every((d, i) => d === 1 || sameDim(d, scores[shift + i]!));
+    if (!shape || shape.length > (mask.plain ? plain : split).length) return false;
+    if (mask.plain && plain !== split && shape.length === plain.length && shape[0] !== 1) return false;
+    const shift = split.length - shape.length;
+    return shape.every((d, i) => d === 1 || sameDim(d, split[shift + i]!));
   });
 }

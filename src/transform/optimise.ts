@@ -1,4 +1,5 @@
-import type { Graph } from '../core/graph.ts';
+import type { Graph, Param } from '../core/graph.ts';
+import { elementCount } from '../core/tensor.ts';
 import { inferShapes } from '../graph/infer.ts';
 import { dropDead } from './drop-dead.ts';
 import { foldBatchNorm } from './fold-batchnorm.ts';
@@ -14,7 +15,10 @@ export type { Numbers } from './view.ts';
 
 type Pass = (graph: Graph, numbers: Numbers) => Graph | Promise<Graph>;
 
-const BASIC: readonly Pass[] = [foldConstants, dropDead, foldBatchNorm, dropDead];
+/** Constants above this are data; shapes, axes and factors are far below. */
+const SMALL = 1024;
+
+const BASIC: readonly Pass[] = [withConstants, foldConstants, dropDead, foldBatchNorm, dropDead];
 /** Products come last: they would take the transposes and factors that attention is recognised by. */
 const FUSING: readonly Pass[] = [
   ...[recogniseNorms, recogniseActivations, recogniseSoftmax, dropDead],
@@ -47,4 +51,14 @@ export async function optimise(
   let made = graph;
   for (const pass of level === 'basic' ? BASIC : [...BASIC, ...FUSING]) made = await pass(made, numbers);
   return { ...inferShapes(made), inputs: graph.inputs, outputs: graph.outputs };
+}
+
+/** The graph with the numbers of its small constants: in files with all data outside not even shapes are known without. */
+async function withConstants(graph: Graph, numbers: Numbers): Promise<Graph> {
+  const isOpen = (p: Param): boolean =>
+    p.role === 'constant' && !p.data && !p.packed && elementCount(p.shape) <= SMALL;
+  if (!graph.params.some(isOpen)) return graph;
+  const params: Param[] = [];
+  for (const p of graph.params) params.push(isOpen(p) ? { ...p, data: (await numbers.read(p)).data } : p);
+  return { ...graph, params };
 }

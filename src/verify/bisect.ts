@@ -14,6 +14,8 @@ export interface BisectOptions {
   readonly precision: Precision;
   readonly tolerance: number;
   readonly progress?: (what: string) => void;
+  /** As `SweepOptions` has it. */
+  readonly batchBytes?: number;
 }
 
 /**
@@ -72,9 +74,10 @@ export async function bisect(
       const outcome = node?.alone?.differs ? 'optimised' : 'fusion';
       return { ...names, outcome, node, level: await levelOf(off, precision), compared: 0 };
     }
-    const { first, strange, compared } = await sweep(bench, tested, reference, feeds, tolerance, (n, all) =>
-      progress?.(`${artifact.graphName}: ${n} of ${all} values agree`),
-    );
+    const { first, strange, compared } = await sweep(bench, tested, reference, feeds, tolerance, {
+      ...(options.batchBytes !== undefined && { batchBytes: options.batchBytes }),
+      progress: (n, all) => progress?.(`${artifact.graphName}: ${n} of ${all} values agree`),
+    });
     const found = first ?? strange;
     const node = found && (await reportOf(bench, tested, reference, feeds, tolerance, found));
     const outcome = first ? 'node' : strange ? 'not-finite' : 'vanishes';

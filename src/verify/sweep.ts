@@ -84,6 +84,12 @@ export interface Swept {
   readonly compared: number;
 }
 
+export interface SweepOptions {
+  readonly progress?: (done: number, of: number) => void;
+  /** Bytes of values that are held at once on each side; a single larger one is held all the same. */
+  readonly batchBytes?: number;
+}
+
 /**
  * Compares the results of all nodes, in topological order, until one differs: as many at once as fit into bounded memory.
  * Every batch computes only what leads to it.
@@ -94,8 +100,9 @@ export async function sweep(
   reference: Side,
   feeds: Tensors,
   tolerance: number,
-  progress?: (done: number, of: number) => void,
+  options: SweepOptions = {},
 ): Promise<Swept> {
+  const { progress, batchBytes = BATCH_BYTES } = options;
   const values = valuesOf(bench.graph, feeds);
   let compared = 0;
   const strange: { nan: Found | null; infinite: Found | null } = { nan: null, infinite: null };
@@ -104,7 +111,7 @@ export async function sweep(
     strange: strange.nan ?? strange.infinite,
     compared,
   });
-  for (const batch of batches(values)) {
+  for (const batch of batches(values, batchBytes)) {
     progress?.(compared, values.length);
     const expected = await valuesOn(reference, bench, batch, feeds);
     const actual = await valuesOn(tested, bench, batch, feeds);
@@ -121,11 +128,11 @@ export async function sweep(
   return result(null);
 }
 
-function* batches(values: readonly Value[]): Generator<readonly Value[]> {
+function* batches(values: readonly Value[], most: number): Generator<readonly Value[]> {
   let batch: Value[] = [];
   let bytes = 0;
   for (const value of values) {
-    if (batch.length > 0 && (bytes + value.bytes > BATCH_BYTES || batch.length >= BATCH_VALUES)) {
+    if (batch.length > 0 && (bytes + value.bytes > most || batch.length >= BATCH_VALUES)) {
       yield batch;
       batch = [];
       bytes = 0;

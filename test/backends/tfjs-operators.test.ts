@@ -9,7 +9,7 @@ import { ELEMENTWISE } from '../graph/operators-elementwise.ts';
 import { LINEAR } from '../graph/operators-linear.ts';
 import { MOVEMENT } from '../graph/operators-movement.ts';
 import { REDUCE } from '../graph/operators-reduce.ts';
-import { runOn } from './tfjs-operators.ts';
+import { ENTRIES, runOn } from './tfjs-operators.ts';
 
 const CASES = { ...ELEMENTWISE, ...LINEAR, ...MOVEMENT, ...REDUCE, ...EDGES };
 /** More find more: `PROPERTY_SEED=7 PROPERTY_RUNS=500 npx vitest …`, and with `TFJS_ENGINES=webgpu`. */
@@ -22,7 +22,7 @@ const agree = async (name: EngineName, cases: fc.Arbitrary<OperatorCase>, numRun
   // Small tensors would be computed on the CPU without a shader.
   if (name === 'webgpu') engine.tf.env().set('WEBGPU_CPU_FORWARD', false);
   await fc.assert(
-    fc.asyncProperty(cases, fc.constantFrom('fed' as const, 'turned' as const), async (c, entry) => {
+    fc.asyncProperty(cases, fc.constantFrom(...ENTRIES), async (c, entry) => {
       const expected = runInterpreter(c);
       expect(difference(await runOn(engine, c, entry), expected, Math.max(c.tolerance, 1e-5))).toBeNull();
     }),

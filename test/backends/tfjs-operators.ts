@@ -8,10 +8,12 @@ import { codeOf } from '../../src/graph/dtypes.ts';
 import type { OperatorCase } from '../graph/operator-cases.ts';
 
 /**
- * How the inputs reach the node: as they are fed, or `turned`, through a transposition (so that their axes lie in another order
- * on the engine) and, unless they are float32, a cast (so that they lie there at all).
+ * How the inputs reach the node: as they are fed; `turned`, through a transposition (so that their axes lie in another order on
+ * the engine) and a cast (so that they lie there at all); or `held`, turned but for those after the first, which the graph
+ * holds as parameters.
  */
-export type Entry = 'fed' | 'turned';
+export type Entry = 'fed' | 'turned' | 'held';
+export const ENTRIES: readonly Entry[] = ['fed', 'turned', 'held'];
 
 interface Entered {
   readonly graph: Graph;
@@ -25,7 +27,7 @@ function entered(c: OperatorCase, entry: Entry): Entered {
   c.inputs.forEach((t, i) => {
     if (!t) return;
     const name = `in${i}`;
-    if (c.fixed.includes(i)) {
+    if (c.fixed.includes(i) || (entry === 'held' && i > 0)) {
       params.push({ name, dtype: t.dtype, shape: t.shape, role: 'constant', data: t.data });
     } else if (entry === 'fed') feeds[name] = t;
     else {
@@ -69,27 +71,31 @@ function rotated(t: Tensor): Tensor {
   return float32([last, ...t.shape.slice(0, -1)], data);
 }
 
-/** What an engine makes of a case, through the backend's own executor. */
+/**
+ * What an engine makes of a case the second time, when what is fixed is known, through the backend's own executor.
+ * @throws Error when tensors are left on the engine
+ */
 export async function runOn(engine: Engine, c: OperatorCase, entry: Entry): Promise<Tensors> {
   const { graph, feeds } = entered(c, entry);
   const numbers = {
     read: async (p: Param) => ({ dtype: p.dtype, shape: p.shape, data: p.data! }),
   };
   return using(engine, async () => {
+    const before = engine.tf.memory().numTensors;
     const executor = await Executor.load(graph, numbers, engine, false);
+    const fetch = graph.outputs.map(({ name }) => name);
+    const results: Tensors = {};
     try {
-      const values = await executor.run(
-        feeds,
-        graph.outputs.map(({ name }) => name),
-      );
-      const results: Tensors = {};
-      for (const [name, value] of values) {
+      for (const value of (await executor.run(feeds, fetch)).values()) dispose(value);
+      for (const [name, value] of await executor.run(feeds, fetch)) {
         results[name] = await download(engine, value);
         dispose(value);
       }
-      return results;
     } finally {
       executor.close();
     }
+    const left = engine.tf.memory().numTensors - before;
+    if (left !== 0) throw new Error(`${c.op} leaves ${left} tensors on ${engine.name}`);
+    return results;
   });
 }

@@ -1,6 +1,6 @@
 /**
  * The process that a backend runs in, so that a crash of a native runtime ends this and not the fuzzer. Arguments: the config
- * file and the backend's name. Takes models one at a time and answers each.
+ * file and the backend's name. Takes models one at a time and answers each. Without a name it tells which backends there are.
  */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -10,7 +10,7 @@ import { reasonOf, VersusError } from '../../src/core/errors.ts';
 import type { Artifact } from '../../src/core/model.ts';
 import type { Tensors } from '../../src/core/tensor.ts';
 import { openOnnx } from '../../src/graph/onnx/index.ts';
-import { backendNamed } from './backends.ts';
+import { backendNamed, probedBackends } from './backends.ts';
 import type { Outcome } from './outcome.ts';
 
 export interface Task {
@@ -47,13 +47,17 @@ async function run(backend: Backend, { model, feeds }: Task): Promise<Outcome> {
   }
 }
 
-const backend = await backendNamed(process.argv[2]!, process.argv[3]!);
-process.on('message', async (task: Task) => {
-  const outcome = await run(backend, task);
-  process.send!(outcome);
-});
 process.on('disconnect', () => {
   rmSync(folder, { recursive: true, force: true });
   process.exit(0);
 });
-process.send!('ready');
+const [config, name] = process.argv.slice(2) as [string, string | undefined];
+if (name === undefined) process.send!(await probedBackends(config));
+else {
+  const backend = await backendNamed(config, name);
+  process.on('message', async (task: Task) => {
+    const outcome = await run(backend, task);
+    process.send!(outcome);
+  });
+  process.send!('ready');
+}

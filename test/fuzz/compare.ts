@@ -3,7 +3,7 @@ import { type Tensor, toNumbers } from '../../src/core/tensor.ts';
 import { interpret } from '../../src/graph/interpret.ts';
 import { decodeOnnx, encodeOnnx } from '../../src/graph/onnx/index.ts';
 import { knownIn } from './known.ts';
-import { KNOWN } from './known-onnxruntime.ts';
+import { KNOWN } from './known-bugs.ts';
 import { inferenceProblem } from './node-tests.ts';
 import { difference, type Outcome, type Tolerance } from './outcome.ts';
 import type { BackendProcess } from './pool.ts';

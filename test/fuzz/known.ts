@@ -26,8 +26,15 @@ export interface KnownBug {
   readonly when: (site: Site) => boolean;
   /** What goes wrong, in one sentence. */
   readonly about: string;
-  /** A small graph that shows it, and the model's bytes where our encoder would not write them so. */
-  readonly example: () => FuzzCase & { readonly model?: Uint8Array };
+  readonly example: () => Example;
+}
+
+/** A small graph that shows a fault. */
+export interface Example extends FuzzCase {
+  /** The model's bytes, where our encoder would not write them so. */
+  readonly model?: Uint8Array;
+  /** The same by other operators, where the reference lacks the one that is at fault. */
+  readonly instead?: FuzzCase['graph'];
 }
 
 /** The known faults that a case would run into on a runtime. */

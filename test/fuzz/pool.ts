@@ -1,6 +1,7 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { VersusError } from '../../src/core/errors.ts';
+import type { Known } from './backends.ts';
 import type { Task } from './child.ts';
 import type { Outcome } from './outcome.ts';
 
@@ -13,6 +14,23 @@ export interface PoolOptions {
   readonly timeoutMs?: number;
   /** A child is replaced after so many tasks, so that what a runtime leaks can't add up. */
   readonly tasksPerChild?: number;
+}
+
+/** All backends of a config file and whether each runs here, asked in a process of its own. */
+export function askBackends(config: string): Promise<Known[]> {
+  const child = fork(CHILD, [config], {
+    execArgv: ['--import', 'tsx'],
+    stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
+  });
+  return new Promise((resolve, reject) => {
+    child.once('message', (known: Known[]) => {
+      resolve(known);
+      child.disconnect();
+    });
+    child.once('exit', (code) =>
+      reject(new VersusError('infrastructure', `backends can't be probed (${code})`)),
+    );
+  });
 }
 
 /** Runs models on one backend in a child process, and survives the child's death. */
@@ -50,12 +68,12 @@ export class BackendProcess {
 
   async #confirmed(task: Task): Promise<Outcome> {
     if (++this.#done % this.#most === 0) this.#stop();
+    const before = this.#recent;
     const outcome = await this.#once(task);
     if (outcome.is !== 'death') {
-      this.#recent = [...this.#recent.slice(1 - REMEMBERED), task];
+      this.#recent = [...before.slice(1 - REMEMBERED), task];
       return outcome;
     }
-    const before = this.#recent;
     const again = await this.#once(task);
     if (again.is === 'death') return again;
     // The death came late: one of the models before it is guilty, or only their sequence is.
@@ -110,13 +128,10 @@ export class BackendProcess {
         this.#child = child;
         resolve(child);
       });
-      child.once('exit', (code) =>
-        reject(
-          new VersusError('infrastructure', `the process of ${this.#backend} does not start (${code})`, {
-            where: stderr.trim(),
-          }),
-        ),
-      );
+      child.once('exit', (code) => {
+        const why = stderr.trim() || `code ${code}`;
+        reject(new VersusError('infrastructure', `the process of ${this.#backend} does not start: ${why}`));
+      });
     });
   }
 

@@ -85,6 +85,11 @@ describe('symbolic dimensions', () => {
     expect(exactQuotient('batch', 2)).toBe(null);
     expect(exactQuotient('a+b', 'a+b')).toBe(1);
     expect(exactQuotient(12, 4)).toBe(3);
+    expect(exactQuotient('6*b*s*(p+s)', '2*b*(p+s)')).toBe('3*s');
+    expect(exactQuotient('(a+b)*(a-b)', 'a-b')).toBe('a+b');
+    expect(exactQuotient('a*a+b', 'a+b')).toBe(null);
+    expect(exactQuotient('a', 0)).toBe(null);
+    expect(exactQuotient('a', subDims('b', 'b'))).toBe(null);
   });
 
   it('prefer a name over an expression', () => {

@@ -123,6 +123,39 @@ describe('attention', () => {
     expect(after.nodes[0]!.inputs).toEqual(['q', 'k', 'v', 'mask']);
   });
 
+  /** Windows in the batch: a bias by head, a mask by window in a shape of its own, back before or behind the softmax. */
+  function windowed(biasBatch: number, behind: boolean): Graph {
+    const g = new GraphBuilder('windows');
+    const [q, k, v] = ['q', 'k', 'v'].map((n) => g.input(n, 'float32', ['4*batch', 2, 3, 3])) as [
+      Value,
+      Value,
+      Value,
+    ];
+    let x = g.matmul(g.mul(q, 0.5), g.transpose(k, [0, 1, 3, 2]));
+    x = g.add(x, g.input('bias', 'float32', biasBatch === 1 ? [1, 2, 3, 3] : ['4*batch', 2, 3, 3]));
+    x = g.reshape(x, ['batch', 4, 2, 3, 3]);
+    x = g.add(x, g.input('mask', 'float32', [4, 1, 3, 3]));
+    const back = (y: Value) => g.reshape(y, ['4*batch', 2, 3, 3]);
+    g.output('y', g.matmul(behind ? back(g.softmax(x)) : g.softmax(back(x)), v));
+    return g.build();
+  }
+
+  it.each([
+    true,
+    false,
+  ])('is found where windows are part of the batch (back behind the softmax: %s)', async (behind) => {
+    const graph = windowed(1, behind);
+    const after = await checkPass(graph, fuse, feedsOf(graph, { '4*batch': 8 }));
+    expect(opsOf(after)).toEqual({ 'versus:Attention': 1, Reshape: 4, Add: 1 });
+    expect(inferTypes(after, {}).types.get('y')!.shape).toEqual(['4*batch', 2, 3, 3]);
+  });
+
+  it('is left where a bias by window is part of the batch, too', async () => {
+    const graph = windowed(2, false);
+    const after = await checkPass(graph, fuse, feedsOf(graph, { '4*batch': 8 }));
+    expect(opsOf(after)).toEqual(opsOf(graph));
+  });
+
   it('is found with one query for all', async () => {
     const g = new GraphBuilder('pool');
     const q = g.param('q', [1, 2, 1, 3]);

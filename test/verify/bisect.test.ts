@@ -39,6 +39,21 @@ describe('bisecting a model', () => {
     expect(found!.node!.output.max_rel).toBeGreaterThan(0.01);
   });
 
+  it('finds the same whatever number of values is held at once', async () => {
+    const graph = graphOf(
+      ['Exp', 'Tanh', 'Sigmoid', 'Sqrt', 'Atan'].map((op, i) =>
+        node(op, [i === 0 ? 'x' : `v${i - 1}`], `v${i}`),
+      ),
+      'v4',
+    );
+    const artifact = await files.write(graph);
+    const wrong = faulty((n) => n.op === 'Sigmoid', 1.5);
+    for (const batchBytes of [1, 40, 1e6]) {
+      const found = await bisect(artifact, X, wrong, onnxruntime('cpu'), { ...settings(), batchBytes });
+      expect(found).toMatchObject({ outcome: 'node', compared: 3, node: { name: 'make v2', index: 2 } });
+    }
+  });
+
   it('looks into every graph', async () => {
     const found = await bisectModel(
       model('clip-tiny'),

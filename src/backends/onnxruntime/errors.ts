@@ -51,6 +51,19 @@ const RULES: readonly Rule[] = [
     next: OTHER_BACKEND,
   },
   {
+    // The JavaScript binding knows fewer element types than the runtime behind it.
+    pattern: /Unsupported data type: (\d+)/,
+    kind: 'unsupported',
+    say: (m, p) => `onnxruntime-${p} takes and gives no tensors of element type ${m[1]} (ONNX's number)`,
+    next: OTHER_BACKEND,
+  },
+  {
+    pattern: /Exception during initialization: (.*not supported.*)/s,
+    kind: 'unsupported',
+    say: (m, p) => `onnxruntime-${p} lacks this use of an operator: ${tidy(m[1] ?? '')}`,
+    next: OTHER_BACKEND,
+  },
+  {
     pattern: /Opset (\d+) is under development.*?for domain (\S+) is till opset (\d+)/s,
     kind: 'unsupported',
     say: (m, p) =>

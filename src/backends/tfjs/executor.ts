@@ -142,6 +142,10 @@ export class Executor {
         throw explained(error, node);
       },
     );
+    // Optional outputs that nobody asked for.
+    made.forEach(({ device }, i) => {
+      if (!node.outputs[i]) device?.dispose();
+    });
     node.outputs.forEach((name, i) => {
       if (name === '') return;
       if (!made[i]) {

@@ -13,6 +13,7 @@ import type { Artifact } from '../../core/model.ts';
 import { ResidentStore } from '../../core/residents.ts';
 import type { Tensors } from '../../core/tensor.ts';
 import { isTensor } from '../../core/through-host.ts';
+import { foldIfs } from '../../transform/fold-if.ts';
 import { checkFeeds, checkFetch } from '../feeds.ts';
 import { download } from './download.ts';
 import { type Engine, type EngineName, loadEngine, using } from './engine.ts';
@@ -137,7 +138,7 @@ async function opened(name: EngineName, artifact: Artifact, open: OpenOptions): 
     });
   }
   const optimisation = open.optimisation ?? 'all';
-  const graph = await artifact.graph();
+  const graph = foldIfs(await artifact.graph());
   checkSupported(graph, name, where);
   const engine = await loadEngine(name);
   const executor = await using(engine, async () => {

@@ -15,14 +15,14 @@ import {
   made,
   orderOf,
 } from './kernel.ts';
-import { reduced } from './reduce.ts';
+import { mean, reduced } from './reduce.ts';
 import { reshape } from './views.ts';
 
 const unfixed = (value: Made): Value => ({ ...value, fixed: false });
 
 /** Mean of a value over axes of the graph, which stay with one element. */
 const meanOver = (c: Call, x: Value, axes: readonly number[]): Value =>
-  unfixed(reduced(c, x, axes, true, (t, at, { tf }) => tf.mean(t, at)));
+  unfixed(reduced(c, x, axes, true, mean));
 
 interface Normalised {
   readonly y: Value;

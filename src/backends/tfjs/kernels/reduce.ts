@@ -61,6 +61,31 @@ function joined(c: Call, x: Tf.Tensor, gone: readonly boolean[], f: Reduction): 
   return f(c.tf.reshape(x, sizes), places, c);
 }
 
+/** From how many numbers on wasm, which adds one after the other, adds them in two steps: the error grows with each one. */
+const LONG = 4096;
+
+export const sum: Reduction = (x, places, { tf, engine }) => {
+  const last = x.rank - 1;
+  const size = x.shape[last] ?? 1;
+  const part = engine.name === 'wasm' && places.includes(last) && size >= LONG ? nearRoot(size) : 1;
+  if (part === 1) return tf.sum(x, places);
+  const parts = tf.reshape(x, [...x.shape.slice(0, -1), size / part, part]);
+  return tf.sum(tf.sum(parts, -1), places);
+};
+
+/** The largest divisor up to the square root, where sums of sums are the most accurate. */
+function nearRoot(size: number): number {
+  let part = Math.floor(Math.sqrt(size));
+  while (size % part !== 0) part--;
+  return part;
+}
+
+export const mean: Reduction = (x, places, c) =>
+  c.tf.div(
+    sum(x, places, c),
+    places.reduce((n, place) => n * x.shape[place]!, 1),
+  );
+
 const reduce = (f: Reduction, bool?: Reduction): Kernel => ({
   reads: [1],
   run: (c) => {
@@ -75,8 +100,8 @@ const reduce = (f: Reduction, bool?: Reduction): Kernel => ({
 const logSumExp: Reduction = (x, places, { tf }) => {
   const top = tf.max(x, places, true);
   const shift = tf.where(tf.isFinite(top), top, tf.zerosLike(top));
-  const sum = tf.sum(tf.exp(tf.sub(x, shift)), places, true);
-  return tf.add(tf.log(sum), shift);
+  const total = tf.sum(tf.exp(tf.sub(x, shift)), places, true);
+  return tf.add(tf.log(total), shift);
 };
 
 /** Index of the largest or smallest along an axis: the first of equals, or the last. */
@@ -116,8 +141,8 @@ const cumSum: Kernel = {
 
 /** Reductions over axes, argument of the extremum, running sums. */
 export const reductions: KernelTable = {
-  ReduceSum: reduce((x, at, { tf }) => tf.sum(x, at)),
-  ReduceMean: reduce((x, at, { tf }) => tf.mean(x, at)),
+  ReduceSum: reduce(sum),
+  ReduceMean: reduce(mean),
   ReduceMax: reduce(
     (x, at, { tf }) => tf.max(x, at),
     (x, at, { tf }) => tf.any(x, at),
@@ -127,10 +152,10 @@ export const reductions: KernelTable = {
     (x, at, { tf }) => tf.all(x, at),
   ),
   ReduceProd: reduce((x, at, { tf }) => tf.prod(x, at)),
-  ReduceL1: reduce((x, at, { tf }) => tf.sum(tf.abs(x), at)),
-  ReduceL2: reduce((x, at, { tf }) => tf.sqrt(tf.sum(tf.square(x), at))),
-  ReduceSumSquare: reduce((x, at, { tf }) => tf.sum(tf.square(x), at)),
-  ReduceLogSum: reduce((x, at, { tf }) => tf.log(tf.sum(x, at))),
+  ReduceL1: reduce((x, at, c) => sum(c.tf.abs(x), at, c)),
+  ReduceL2: reduce((x, at, c) => c.tf.sqrt(sum(c.tf.square(x), at, c))),
+  ReduceSumSquare: reduce((x, at, c) => sum(c.tf.square(x), at, c)),
+  ReduceLogSum: reduce((x, at, c) => c.tf.log(sum(x, at, c))),
   ReduceLogSumExp: reduce(logSumExp),
   ArgMax: arg('argMax'),
   ArgMin: arg('argMin'),

@@ -53,7 +53,8 @@ function written(c: Call, table: Tf.Tensor, rows: readonly number[], updates: Tf
     // Updates of the same row are added up where they are scattered.
     return tf.add(table, tf.scatterND(indices(rows), updates, table.shape as [number, number]));
   }
-  let result = table;
+  // The cpu engine writes into the tensor that it is given.
+  let result = c.engine.name === 'cpu' ? tf.mul(table, 1) : table;
   for (const round of rounds(rows, how === 'none')) {
     const at = round.map((i) => rows[i]!);
     const next = round.length === rows.length ? updates : picked(c, updates, round, 0);
