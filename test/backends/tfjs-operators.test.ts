@@ -74,7 +74,7 @@ describe.skipIf(!webgpu.available)(`tfjs-webgpu, whose shaders take long to comp
 
 describe('the table of tfjs kernels', () => {
   it('has every operator that the interpreter has, but those that only the host computes', () => {
-    const missing = Object.keys(KERNELS).filter((op) => !SPATIAL.test(op) && !kernelOf({ op }));
+    const missing = Object.keys(KERNELS).filter((op) => !kernelOf({ op }));
     // Whole numbers and bits, and shapes that follow from numbers.
     const onHost =
       'BitShift BitwiseAnd BitwiseNot BitwiseOr BitwiseXor Constant ConstantOfShape NonZero Range Shape Size';
