@@ -28,6 +28,8 @@ export interface Attention {
 
 /** Beside this a float32 score vanishes, so that adding it is the same as putting it in the score's place. */
 const LOWEST = -1e30;
+/** Masks and factors between a product and its softmax; models have a handful. */
+const MAX_DEPTH = 32;
 
 /** The attention that a product with values ends; null when it is something else, or its shapes are not certain. */
 export function attentionAt(mix: Node, view: View): Attention | null {
@@ -72,8 +74,8 @@ export function attentionAt(mix: Node, view: View): Attention | null {
 function through(name: string, reader: Node, view: View, nodes: Node[]): string {
   const node = view.producer(name, 'Identity', 'Cast', 'Dropout');
   const [from, to] = [view.type(node?.inputs[0])?.dtype, view.type(name)?.dtype];
-  if (!node || view.soleReader(name) !== reader || !/float/.test(`${from}`) || !/float/.test(`${to}`))
-    return name;
+  if (!node || nodes.length > MAX_DEPTH || view.soleReader(name) !== reader) return name;
+  if (!/float/.test(`${from}`) || !/float/.test(`${to}`)) return name;
   const idle = isOp(node, 'Dropout') && node.inputs[2] && view.scalar(node.inputs[2]) !== 0;
   if (idle || !view.onlyFirst(node)) return name;
   nodes.push(node);
@@ -128,7 +130,9 @@ function scoresBehind(
   view: View,
   scaled: boolean,
   reshapes: readonly Node[],
+  depth = 0,
 ): Scores | null {
+  if (depth > MAX_DEPTH) return null;
   const nodes: Node[] = [];
   const x = through(name, reader, view, nodes);
   const node = view.producer(x);
@@ -137,7 +141,7 @@ function scoresBehind(
   if (isOp(node, 'MatMul'))
     return reshapes.length === 1 ? null : { scores: node, reshapes, masks: [], scale: 1, nodes };
   const onwards = (from: string, now = scaled, met = reshapes): Scores | null => {
-    const found = scoresBehind(from, node, view, now, met);
+    const found = scoresBehind(from, node, view, now, met, depth + 1);
     return found && { ...found, nodes: [...found.nodes, ...nodes, node] };
   };
   if (isOp(node, 'Reshape'))

@@ -115,15 +115,12 @@ async function folded(
   fresh: (wanted: string) => string,
 ): Promise<Match> {
   const { beta = 1, ...attrs } = node.attrs;
-  const values = (await tensorOf(weight, numbers)).data as Float32Array;
   const old = bias && toNumbers(await tensorOf(bias, numbers));
   const added = shift.map(
     (s, i) => s + (old ? Number(beta) * old[old.length === 1 ? 0 : i]! * factor[i]! : 0),
   );
   const unit = factor.every((f) => f === 1);
-  const w: Param = unit
-    ? weight
-    : made(weight, weight.shape, scaled(node, weight.shape, values, factor), fresh);
+  const w: Param = unit ? weight : await multiplied(node, weight, factor, numbers, fresh);
   const b = made(
     bias ?? { ...weight, name: `${weight.name}/bias` },
     [factor.length],
@@ -139,6 +136,23 @@ async function folded(
     nodes: [{ ...node, op, attrs, inputs, outputs: [root.outputs[0]!] }],
     params: unit ? [b] : [w, b],
   };
+}
+
+/** The weight with every output channel multiplied by its factor, computed when it is read if `numbers` offers that. */
+async function multiplied(
+  node: Node,
+  weight: Param,
+  factor: Float64Array,
+  numbers: Numbers,
+  fresh: (wanted: string) => string,
+): Promise<Param> {
+  const { shape } = weight;
+  const compute = async (): Promise<Float32Array> =>
+    scaled(node, shape, (await tensorOf(weight, numbers)).data as Float32Array, factor);
+  if (!numbers.derive) return made(weight, shape, await compute(), fresh);
+  const { data: _, ...param } = made(weight, shape, new Float32Array(0), fresh);
+  numbers.derive(param.name, async () => ({ dtype: 'float32', shape, data: await compute() }));
+  return param;
 }
 
 /** A weight with every output channel multiplied by its factor. */

@@ -7,6 +7,11 @@ import type { Type } from '../graph/ops/entry.ts';
 /** Numbers of a graph's parameters. Those with `data` of their own are not asked for. */
 export interface Numbers {
   read(param: Param): Promise<Tensor>;
+  /**
+   * Takes a parameter that a pass makes of others, to be computed when it is read: large weights then need not all be in
+   * memory at once. Where it is left out, such parameters carry their `data`.
+   */
+  derive?(name: string, make: () => Promise<Tensor>): void;
 }
 
 function subgraphsOf(node: Node): Graph[] {

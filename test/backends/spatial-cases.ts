@@ -1,4 +1,5 @@
 import fc from 'fast-check';
+import { float32, int64 } from '../../src/core/tensor.ts';
 import { filled, type OperatorCase, operatorCase, seed } from '../graph/operator-cases.ts';
 
 type Arb = fc.Arbitrary<OperatorCase>;
@@ -61,6 +62,15 @@ const conv: Arb = rankOf.chain((rank) =>
       }),
     ),
 );
+
+const fusedConv: Arb = fc
+  .tuple(conv, fc.constantFrom('', 'Relu', 'Relu6', 'LeakyRelu', 'Elu', 'Sigmoid'))
+  .map(([c, activation]) => ({
+    ...c,
+    op: 'FusedConv',
+    domain: 'versus',
+    attrs: { ...c.attrs, activation, ...(activation === 'LeakyRelu' && { activation_alpha: 0.3 }) },
+  }));
 
 const convTranspose: Arb = int(1, 2).chain((rank) =>
   fc
@@ -198,9 +208,48 @@ const localResponse: Arb = fc
     }),
   );
 
+const resize: Arb = fc
+  .record({
+    seed,
+    size: list(4, 1, 5),
+    to: list(2, 1, 9),
+    scales: fc.option(fc.array(fc.constantFrom(0.5, 1, 1.5, 2, 2.6), { minLength: 2, maxLength: 2 })),
+    mode: fc.constantFrom('nearest', 'linear', 'linear', 'cubic'),
+    where: fc.constantFrom(
+      'half_pixel',
+      'pytorch_half_pixel',
+      'align_corners',
+      'asymmetric',
+      'half_pixel_symmetric',
+    ),
+    nearest: fc.constantFrom('round_prefer_floor', 'round_prefer_ceil', 'floor', 'ceil'),
+    flags: list(2, 0, 1),
+  })
+  .map(({ seed, size, to, scales, mode, where, nearest, flags }) =>
+    operatorCase('Resize', {
+      inputs: [
+        filled(size, seed),
+        null,
+        scales && float32([4], [1, 1, ...scales.map((s, i) => (size[i + 2]! * s < 1 ? 1 : s))]),
+        scales ? null : int64([4], [size[0]!, size[1]!, ...to]),
+      ],
+      fixed: [2, 3],
+      attrs: {
+        mode,
+        coordinate_transformation_mode: where,
+        ...(mode === 'nearest' && { nearest_mode: nearest }),
+        ...(mode !== 'nearest' && flags[0] === 1 && { antialias: 1 }),
+        ...(mode === 'cubic' && flags[1] === 1 && { exclude_outside: 1 }),
+      },
+      opset: 19,
+      tolerance: 1e-4,
+    }),
+  );
+
 /** Operators over the spatial axes and over channels, by name. */
 export const SPATIAL: Readonly<Record<string, Arb>> = {
   Conv: conv,
+  FusedConv: fusedConv,
   ConvTranspose: convTranspose,
   MaxPool: pool('MaxPool', true),
   AveragePool: pool('AveragePool', true),
@@ -208,6 +257,7 @@ export const SPATIAL: Readonly<Record<string, Arb>> = {
   GlobalMaxPool: globalPool('GlobalMaxPool'),
   DepthToSpace: depth('DepthToSpace'),
   SpaceToDepth: depth('SpaceToDepth'),
+  Resize: resize,
   BatchNormalization: batchNorm,
   InstanceNormalization: instanceNorm,
   LRN: localResponse,

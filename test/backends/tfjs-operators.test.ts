@@ -2,7 +2,10 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { type EngineName, loadEngine, using } from '../../src/backends/tfjs/engine.ts';
 import { tfjs } from '../../src/backends/tfjs/index.ts';
-import type { OperatorCase } from '../graph/operator-cases.ts';
+import { kernelOf } from '../../src/backends/tfjs/kernels/index.ts';
+import { float32 } from '../../src/core/tensor.ts';
+import { KERNELS } from '../../src/graph/kernels/index.ts';
+import { type OperatorCase, operatorCase, vector } from '../graph/operator-cases.ts';
 import { difference, runInterpreter } from '../graph/operator-run.ts';
 import { EDGES } from '../graph/operators-edges.ts';
 import { ELEMENTWISE } from '../graph/operators-elementwise.ts';
@@ -66,5 +69,32 @@ describe.skipIf(!webgpu.available)(`tfjs-webgpu, whose shaders take long to comp
     await expect(wrong).rejects.toThrow(/device refuses a kernel/);
     const right = await using(engine, () => tf.add(tf.ones([2]), 1).data());
     expect([...right]).toEqual([2, 2]);
+  });
+});
+
+describe('the table of tfjs kernels', () => {
+  it('has every operator that the interpreter has, but those that only the host computes', () => {
+    const missing = Object.keys(KERNELS).filter((op) => !kernelOf({ op }));
+    // Whole numbers and bits, and shapes that follow from numbers.
+    const onHost =
+      'BitShift BitwiseAnd BitwiseNot BitwiseOr BitwiseXor Constant ConstantOfShape NonZero Range Shape Size';
+    expect(missing.sort()).toEqual(onHost.split(' '));
+  });
+
+  const ten = float32([10], new Float32Array(10));
+  it.each<[string, OperatorCase]>([
+    ['Expand', operatorCase('Expand', { inputs: [ten, vector([2 ** 30, 10])], fixed: [1] })],
+    ['Tile', operatorCase('Tile', { inputs: [ten, vector([2 ** 40])], fixed: [1] })],
+    ['Pad', operatorCase('Pad', { inputs: [ten, vector([2 ** 31, 0])], fixed: [1] })],
+    ['Transpose', operatorCase('Transpose', { inputs: [ten], attrs: { perm: [3] } })],
+    ['Reshape', operatorCase('Reshape', { inputs: [ten, vector([3, -1])], fixed: [1] })],
+    ['Gather', operatorCase('Gather', { inputs: [ten, vector([10])] })],
+    ['Split', operatorCase('Split', { inputs: [ten, vector([3, 3])], fixed: [1], outputs: 2 })],
+    ['MatMul', operatorCase('MatMul', { inputs: [float32([2, 5], ten.data as Float32Array), ten] })],
+  ])('refuses a %s that nobody can compute, and computes on', async (_op, hostile) => {
+    const engine = await loadEngine('wasm');
+    await expect(runOn(engine, hostile, 'fed')).rejects.toMatchObject({ kind: 'input' });
+    const right = await runOn(engine, operatorCase('Neg', { inputs: [float32([1], [2])] }), 'fed');
+    expect(right.out0).toEqual(float32([1], [-2]));
   });
 });

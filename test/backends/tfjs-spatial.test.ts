@@ -7,11 +7,12 @@ import { tfjs } from '../../src/backends/tfjs/index.ts';
 import { dispose } from '../../src/backends/tfjs/value.ts';
 import { VersusError } from '../../src/core/errors.ts';
 import type { Graph, Node, Param } from '../../src/core/graph.ts';
-import type { Tensors } from '../../src/core/tensor.ts';
+import { float32, type Tensors } from '../../src/core/tensor.ts';
 import { interpret } from '../../src/graph/interpret.ts';
-import type { OperatorCase } from '../graph/operator-cases.ts';
-import { difference } from '../graph/operator-run.ts';
+import { filled, type OperatorCase, operatorCase } from '../graph/operator-cases.ts';
+import { difference, runInterpreter, runOnnxruntime } from '../graph/operator-run.ts';
 import { SPATIAL } from './spatial-cases.ts';
+import { runOn } from './tfjs-operators.ts';
 
 /** The same cases in every run; other seeds and more runs find more: `PROPERTY_SEED=7 PROPERTY_RUNS=500 npx vitest …`. */
 const SEED = Number(process.env.PROPERTY_SEED ?? 1);
@@ -149,3 +150,49 @@ for (const [name, runs] of RUNS_ON) {
     });
   });
 }
+
+describe('what the interpreter lacks', () => {
+  const image = filled([2, 3, 4, 5], 7);
+
+  it('GridSample is that of onnxruntime', async () => {
+    const engine = await loadEngine('wasm');
+    for (const mode of ['bilinear', 'nearest', 'bicubic']) {
+      for (const padding_mode of ['zeros', 'border', 'reflection']) {
+        for (const align_corners of [0, 1]) {
+          const c = operatorCase('GridSample', {
+            inputs: [image, filled([2, 3, 4, 2], 11, -1.6, 1.6)],
+            attrs: { mode, padding_mode, align_corners },
+            opset: 16,
+            tolerance: 1e-4,
+          });
+          const expected = await runOnnxruntime(c, { out0: float32([2, 3, 3, 4], new Array(72).fill(0)) });
+          expect(difference(await runOn(engine, c, 'turned'), expected, c.tolerance)).toBeNull();
+        }
+      }
+    }
+  });
+
+  it('Upsample is Resize with asymmetric places', async () => {
+    const engine = await loadEngine('wasm');
+    const scales = float32([4], [1, 1, 2, 3.5]);
+    for (const mode of ['nearest', 'linear']) {
+      const attrs = { mode, coordinate_transformation_mode: 'asymmetric', nearest_mode: 'floor' };
+      const resize = operatorCase('Resize', { inputs: [image, null, scales], attrs, opset: 13 });
+      const expected = runInterpreter(resize);
+      const given = operatorCase('Upsample', {
+        inputs: [image, scales],
+        attrs: { mode },
+        fixed: [1],
+        opset: 9,
+      });
+      const listed = operatorCase('Upsample', {
+        inputs: [image],
+        attrs: { mode, scales: [1, 1, 2, 3.5] },
+        floats: ['scales'],
+        opset: 7,
+      });
+      for (const c of [given, listed])
+        expect(difference(await runOn(engine, c, 'turned'), expected, 1e-4)).toBeNull();
+    }
+  });
+});

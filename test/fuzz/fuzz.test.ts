@@ -14,8 +14,13 @@ import { show } from './show.ts';
 /** The same graphs in every run; `FUZZ_SEED=7 FUZZ_GRAPHS=5000 npx vitest run test/fuzz` draws others. */
 const SEED = Number(process.env.FUZZ_SEED ?? 1);
 const GRAPHS = Number(process.env.FUZZ_GRAPHS ?? 200);
-/** Every graph is compiled there. */
-const ON_GPU = Math.ceil(GRAPHS / 20);
+/** Engines that are compared with fewer of them: on a GPU every graph is compiled, and tfjs is compared in tests of its own. */
+const FEWER: readonly (readonly [RegExp, number])[] = [
+  [/webgpu|cuda|tensorrt|dml|coreml/, 1 / 20],
+  [/^tfjs-wasm$/, 1 / 2],
+  [/^tfjs-/, 1 / 10],
+];
+const share = (name: string): number => FEWER.find(([pattern]) => pattern.test(name))?.[1] ?? 1;
 
 const config = findConfig(process.cwd());
 const backends = (await askBackends(config)).filter((b) => b.name !== 'reference');
@@ -32,7 +37,7 @@ describe('random graphs give the same on the reference and on', () => {
     }
     it(name, async () => {
       const comparison = new Comparison(new Map([[name, processes.get(name)!]]));
-      const runs = /webgpu|cuda|tensorrt|dml|coreml/.test(name) ? ON_GPU : GRAPHS;
+      const runs = Math.ceil(GRAPHS * share(name));
       const { caught } = await hunt(comparison, { seed: SEED, runs });
       const text = caught && [
         show(caught.test),

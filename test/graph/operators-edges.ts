@@ -183,6 +183,40 @@ export const EDGES: Readonly<Record<string, Arb>> = {
     .map(([s, axes, n, keepdims]) =>
       operatorCase('ReduceMean', { inputs: [filled(s, n)], attrs: { axes, keepdims } }),
     ),
+  'Clip of many axes': fc
+    .tuple(wide, seed)
+    .map(([s, n]) => operatorCase('Clip', { inputs: [filled(s, n), scalar(-1), scalar(1)] })),
+  'Pad of many axes': fc.tuple(wide, seed).map(([s, n]) =>
+    operatorCase('Pad', {
+      inputs: [filled(s, n), vector([1, 0, 2, 1]), null, vector([1, -2])],
+      fixed: [1, 3],
+      opset: 18,
+    }),
+  ),
+  'Slice of many axes': fc.tuple(wide, seed).map(([s, n]) =>
+    operatorCase('Slice', {
+      inputs: [filled(s, n), vector([-1, -2]), vector([9, 9]), vector([1, 4])],
+      fixed: [1, 2, 3],
+    }),
+  ),
+  'LayerNormalization of many axes': fc.tuple(wide, seed).map(([s, n]) =>
+    operatorCase('LayerNormalization', {
+      inputs: [filled(s, n), filled(s.slice(-2), n + 1)],
+      attrs: { axis: -2, epsilon: 0.01 },
+      floats: ['epsilon'],
+      tolerance: 1e-4,
+    }),
+  ),
+  'DequantizeLinear of many axes': fc.tuple(wide, seed).map(([s, n]) =>
+    operatorCase('DequantizeLinear', {
+      inputs: [
+        filled(s, n, -100, 100, 'int8'),
+        filled([s[2]!], n, 0.1, 1),
+        filled([s[2]!], n, -5, 5, 'int8'),
+      ],
+      attrs: { axis: 2 },
+    }),
+  ),
   'LayerNormalization with its statistics': fc.tuple(shapeAxis(2), seed).map(([[s, axis], n]) =>
     operatorCase('LayerNormalization', {
       inputs: [filled(s, n), filled(s.slice(axis), n + 1)],

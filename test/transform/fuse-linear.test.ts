@@ -108,6 +108,18 @@ describe('products', () => {
     else expect(fused).toBeUndefined();
   });
 
+  it.each([
+    ['a factor on its bias', [3], 0.5],
+    ['a bias by rows', [3, 1], 1],
+    ['a matrix for a bias', [3, 3], 1],
+  ])('stay a Gemm with %s', async (_, shape, beta) => {
+    const g = new GraphBuilder('gemm');
+    const [a, b] = [g.input('a', 'float32', [3, 3]), g.input('b', 'float32', [3, 3])];
+    g.output('y', g.relu(g.gemm(a, b, g.param('c', shape), { beta })));
+    const graph = weigh(g.build());
+    expect(opsOf(await checkPass(graph, fuse, feeds(graph)))).toEqual({ Gemm: 1, Relu: 1 });
+  });
+
   it('keep results and transposes that something else reads', async () => {
     const g = new GraphBuilder('read');
     const [a, b] = [g.input('a', 'float32', [3, 3]), g.input('b', 'float32', [3, 3])];

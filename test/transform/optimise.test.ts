@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import type { Graph } from '../../src/core/graph.ts';
+import type { Graph, Node, Param } from '../../src/core/graph.ts';
 import { elementCount, type Tensors } from '../../src/core/tensor.ts';
 import { graphCost } from '../../src/graph/cost.ts';
 import { bindDim } from '../../src/graph/dims.ts';
@@ -109,6 +109,43 @@ describe('a file with all its data outside', () => {
     expect(opsOf(after)).toEqual(opsOf(await optimise(graph, numbers)));
     const feeds = feedsOf(graph);
     expect(apart(interpret(after, params, feeds), interpret(graph, {}, feeds))).toBeLessThan(1e-5);
+  });
+});
+
+describe('a hostile file', () => {
+  it.each([
+    'Add',
+    'Mul',
+    'Cast',
+    'Transpose',
+  ])('with 6,000 times %s in a row is worked through', async (op) => {
+    const attrs: Record<string, Node['attrs']> = { Transpose: { perm: [0, 1, 3, 2] } };
+    const named = (name: string, kind: string, inputs: string[], given: Node['attrs'] = {}): Node => {
+      return { op: kind, name, inputs, outputs: [name], attrs: given };
+    };
+    const nodes = [named('k', 'Transpose', ['x'], attrs.Transpose), named('at0', 'MatMul', ['x', 'k'])];
+    for (let i = 0; i < 6000; i++) {
+      const given = op === 'Cast' ? { to: i % 2 ? 1 : 11 } : attrs[op];
+      nodes.push(named(`at${i + 1}`, op, [`at${i}`, ...(/Add|Mul/.test(op) ? ['c'] : [])], given));
+    }
+    nodes.push(named('s', 'Softmax', ['at6000'], { axis: -1 }), named('y', 'MatMul', ['s', 'x']));
+    const image = (name: string) => ({ name, dtype: 'float32' as const, shape: [1, 1, 2, 2] });
+    const c: Param = {
+      name: 'c',
+      dtype: 'float32',
+      shape: [],
+      role: 'constant',
+      data: Float32Array.of(1.0001),
+    };
+    const graph = {
+      name: 'deep',
+      opset: { '': 17 },
+      inputs: [image('x')],
+      outputs: [image('y')],
+      params: [c],
+      nodes,
+    };
+    await checkPass(graph, optimise, { x: drawn([1, 1, 2, 2], 1) });
   });
 });
 

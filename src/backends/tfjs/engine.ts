@@ -90,6 +90,8 @@ const LOADERS: Readonly<Record<EngineName, () => Promise<Engine>>> = {
 
 /** Of tfjs's WebGPUBackend: what was asked but not yet handed to the device, and the device. */
 interface WebGpuBackend {
+  ensureCommandEncoderReady(): void;
+  endComputePassEncoder(): void;
   submitQueue(): void;
   readonly device: { readonly queue: { onSubmittedWorkDone(): Promise<void> } };
 }
@@ -118,6 +120,8 @@ async function started(name: EngineName, tf: typeof Tf, device: Device): Promise
   // The other engines compute before they return.
   const queue = name === 'webgpu' ? (tf.backend() as unknown as WebGpuBackend) : null;
   const done = async (): Promise<void> => {
+    queue?.ensureCommandEncoderReady();
+    queue?.endComputePassEncoder();
     queue?.submitQueue();
     await queue?.device.queue.onSubmittedWorkDone();
   };

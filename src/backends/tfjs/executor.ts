@@ -1,6 +1,6 @@
 import type { NodeTime, Placement } from '../../core/backend.ts';
 import { reasonOf, VersusError } from '../../core/errors.ts';
-import type { Graph, Node } from '../../core/graph.ts';
+import type { Graph, Node, Param } from '../../core/graph.ts';
 import type { Tensor } from '../../core/tensor.ts';
 import { neededNodes } from '../../graph/needed.ts';
 import type { Numbers } from '../../transform/optimise.ts';
@@ -53,10 +53,17 @@ export class Executor {
 
   /**
    * Puts a graph's parameters on the engine, one after the other.
+   * @param params the graph's, to be emptied on the way where they shall not stay in memory
    * @param timed measures each node: it waits for the engine after every one, so the whole takes longer
    */
-  static async load(graph: Graph, numbers: Numbers, engine: Engine, timed: boolean): Promise<Executor> {
-    const values = await constants(graph, numbers, engine);
+  static async load(
+    graph: Graph,
+    numbers: Numbers,
+    engine: Engine,
+    timed: boolean,
+    params: Param[] = [...graph.params],
+  ): Promise<Executor> {
+    const values = await constants(graph, params, numbers, engine);
     return new Executor(graph, values, engine, timed ? new NodeTimer(engine) : null);
   }
 

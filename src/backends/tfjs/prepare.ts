@@ -1,12 +1,15 @@
 import type { OpenOptions } from '../../core/backend.ts';
-import type { Graph } from '../../core/graph.ts';
+import type { Graph, Param } from '../../core/graph.ts';
 import type { Artifact, WeightSource } from '../../core/model.ts';
+import type { Tensor } from '../../core/tensor.ts';
 import { type Numbers, optimise } from '../../transform/optimise.ts';
 import { readParam } from '../read-params.ts';
 
 /** A graph made ready for an engine, with the numbers of its parameters. */
 export interface Prepared {
+  /** Without its parameters. */
   readonly graph: Graph;
+  readonly params: Param[];
   readonly numbers: Numbers;
   close(): Promise<void>;
 }
@@ -18,17 +21,23 @@ export async function prepared(
   level: NonNullable<OpenOptions['optimisation']>,
 ): Promise<Prepared> {
   let source: Promise<WeightSource> | undefined;
+  const derived = new Map<string, () => Promise<Tensor>>();
   const numbers: Numbers = {
     async read(param) {
       if (param.data) return { dtype: param.dtype, shape: param.shape, data: param.data };
+      const make = derived.get(param.name);
+      if (make) return make();
       source ??= artifact.weights();
       return readParam(await source, param);
+    },
+    derive: (name, make) => {
+      derived.set(name, make);
     },
   };
   const close = async (): Promise<void> => (await source)?.close();
   try {
     const ready = await optimise(graph, numbers, { level: level === 'extended' ? 'all' : level });
-    return { graph: ready, numbers, close };
+    return { graph: { ...ready, params: [] }, params: [...ready.params], numbers, close };
   } catch (error) {
     await close();
     throw error;

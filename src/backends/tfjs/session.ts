@@ -145,7 +145,7 @@ async function opened(name: EngineName, artifact: Artifact, open: OpenOptions): 
     const ready = await prepared(graph, artifact, optimisation);
     try {
       checkSupported(ready.graph, name, where);
-      return await Executor.load(ready.graph, ready.numbers, engine, open.prove ?? false);
+      return await Executor.load(ready.graph, ready.numbers, engine, open.prove ?? false, ready.params);
     } finally {
       await ready.close();
     }

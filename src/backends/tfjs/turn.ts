@@ -6,8 +6,10 @@ const MOST = 6;
 /** A transposition of any type and rank. On webgpu tfjs's own, of whole numbers and bools, is a shader that doesn't compile. */
 export function turned(tf: typeof Tf, x: Tf.Tensor, perm: readonly number[]): Tf.Tensor {
   if (x.dtype === 'float32' || tf.getBackend() !== 'webgpu') return moved(tf, x, perm);
-  const turned = moved(tf, tf.mul(tf.cast(x, 'float32'), 1), perm);
-  return x.dtype === 'bool' ? tf.notEqual(turned, 0) : tf.cast(turned, 'int32');
+  const flat = tf.mul(tf.reshape(tf.cast(x, 'float32'), [-1]), 1);
+  const turned = moved(tf, tf.reshape(flat, x.shape), perm);
+  const back = tf.reshape(turned, [-1]);
+  return tf.reshape(x.dtype === 'bool' ? tf.notEqual(back, 0) : tf.cast(back, 'int32'), turned.shape);
 }
 
 /** A transposition of any rank: where there are more axes than the engines move, those that stay together move as one. */

@@ -3,7 +3,7 @@ import { numberAttr } from '../../../graph/kernels/kernel.ts';
 import { identity } from '../order.ts';
 import type { Value } from '../value.ts';
 import { type Call, input, type KernelTable, kernel, laid, type Made, made, plain } from './kernel.ts';
-import { batched } from './product.ts';
+import { batched, WORTH_A_CALL } from './product.ts';
 
 /** Heads beside each other in every row: where a projection leaves them, and where the next one wants them. */
 const ROWS = [0, 2, 1, 3];
@@ -16,7 +16,9 @@ const ROWS = [0, 2, 1, 3];
 function attention(c: Call): Made[] {
   const [q, k, v] = [input(c, 0), input(c, 1), input(c, 2)];
   const scale = numberAttr(c, 'scale', 1);
-  const large = q.shape.length === 4 && k.shape[0] === q.shape[0] && v.shape[0] === q.shape[0];
+  const [m, width, n] = [q.shape.at(-2)!, q.shape.at(-1)!, k.shape.at(-2)!];
+  const isPlain = q.shape.length === 4 && k.shape[0] === q.shape[0] && v.shape[0] === q.shape[0];
+  const large = isPlain && m * width * n >= WORTH_A_CALL;
   return c.engine.name === 'wasm' && large ? byHeads(c, q, k, v, scale) : atOnce(c, q, k, v, scale);
 }
 

@@ -2,6 +2,7 @@ import type * as Tf from '@tensorflow/tfjs';
 import type { DType } from '../../../core/tensor.ts';
 import { identity, isIdentity, type Order } from '../order.ts';
 import type { Value } from '../value.ts';
+import { flatly, MOST_AXES } from './fold.ts';
 import {
   type Call,
   device,
@@ -18,17 +19,11 @@ import {
 type Unary = (x: Tf.Tensor, c: Call) => Tf.Tensor;
 type Binary = (a: Tf.Tensor, b: Tf.Tensor, c: Call) => Tf.Tensor;
 
-/** Engines stretch tensors of up to this rank. */
-const MOST = 4;
-
 /** One operand: the axes stay where they lie. */
 export const one = (f: Unary, dtype?: DType): Kernel =>
   kernel((c) => {
-    const { tf } = c;
     const x = input(c, 0);
-    const tensor = device(c, x);
-    const result =
-      tensor.rank <= MOST ? f(tensor, c) : tf.reshape(f(tf.reshape(tensor, [-1]), c), tensor.shape);
+    const result = flatly(c, device(c, x), (tensor) => f(tensor, c));
     return [made(result, dtype ?? x.dtype, orderOf(x))];
   });
 
@@ -88,7 +83,7 @@ export function combined(
   f: (tensors: Tf.Tensor[]) => Tf.Tensor,
 ): Made {
   const { tensors, order } = together(c, values);
-  if (order.length <= MOST) return made(f(tensors), dtype, order);
+  if (order.length <= MOST_AXES) return made(f(tensors), dtype, order);
   const shapes = tensors.map((t) => [...new Array<number>(order.length - t.rank).fill(1), ...t.shape]);
   const shape = order.map((_, place) => shapes.reduce((d, s) => (s[place] === 1 ? d : s[place]!), 1));
   const groups = alike(shapes, shape);

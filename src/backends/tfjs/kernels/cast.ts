@@ -3,6 +3,7 @@ import type { DType } from '../../../core/tensor.ts';
 import { dtypeOf } from '../../../graph/dtypes.ts';
 import { numberAttr } from '../../../graph/kernels/kernel.ts';
 import { isFloat, type Value } from '../value.ts';
+import { flatly } from './fold.ts';
 import {
   type Call,
   device,
@@ -36,9 +37,17 @@ const cast = (to: Target): Kernel => ({
     if (x.dtype === dtype || (isFloat(x.dtype) && isFloat(dtype))) return [same(c, tensor, dtype, order)];
     if (dtype === 'bool') {
       // A cast to bool cuts the number down to a byte on wasm.
-      return [made(tf.notEqual(tensor, tf.scalar(0, tensor.dtype as 'float32')), 'bool', order)];
+      const zero = tf.scalar(0, tensor.dtype as 'float32');
+      return [
+        made(
+          flatly(c, tensor, (t) => tf.notEqual(t, zero)),
+          'bool',
+          order,
+        ),
+      ];
     }
-    return [made(isFloat(dtype) ? floats(c, tensor) : tf.cast(tensor, 'int32'), dtype, order)];
+    const cast = flatly(c, tensor, (t) => (isFloat(dtype) ? floats(c, t) : tf.cast(t, 'int32')));
+    return [made(cast, dtype, order)];
   },
 });
 

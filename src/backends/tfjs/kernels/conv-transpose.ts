@@ -27,7 +27,7 @@ import { fromSpatial, planar, reach, spatial, strided } from './spatial.ts';
 function convTranspose(c: Call): readonly Made[] {
   const [x, w] = [input(c, 0), input(c, 1)];
   if (x.shape.length < 3 || w.shape.length !== x.shape.length) fail(c, 'ranks of input and weight differ');
-  if (x.shape.length > 4) refuse('a transposed convolution over three axes');
+  if (x.shape.length > 4) refuse(c, 'a transposed convolution over three axes');
   const groups = numberAttr(c, 'group', 1);
   const channels = x.shape[1]!;
   const depth = w.shape[1]!;

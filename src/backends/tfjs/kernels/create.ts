@@ -43,7 +43,7 @@ const dropout: Kernel = {
   host: () => false,
   run: (c) => {
     const x = input(c, 0);
-    if (c.inputs[2]?.host?.data[0] && c.inputs[1]?.host?.data[0] !== 0) refuse('training mode');
+    if (c.inputs[2]?.host?.data[0] && c.inputs[1]?.host?.data[0] !== 0) refuse(c, 'training mode');
     const data = new Uint8Array(x.shape.reduce((n, d) => n * d, 1)).fill(1);
     return [same(c, device(c, x), x.dtype, orderOf(x)), onHost({ dtype: 'bool', shape: x.shape, data })];
   },

@@ -3,6 +3,7 @@ import { toNumbers } from '../../../core/tensor.ts';
 import { numberAttr } from '../../../graph/kernels/kernel.ts';
 import type { Value } from '../value.ts';
 import { combined, many, two } from './broadcast.ts';
+import { flatly } from './fold.ts';
 import {
   atHost,
   type Call,
@@ -40,10 +41,11 @@ const clip: Kernel = kernel((c) => {
     return name in c.node.attrs ? tf.scalar(numberAttr(c, name, 0)) : null;
   };
   const [low, high] = [bound(1, 'min'), bound(2, 'max')];
-  let y = device(c, x);
-  // `clipByValue` turns NaN into the lower bound on wasm.
-  if (low) y = tf.maximum(y, low);
-  if (high) y = tf.minimum(y, high);
+  const y = flatly(c, device(c, x), (tensor) => {
+    // `clipByValue` turns NaN into the lower bound on wasm.
+    const above = low ? tf.maximum(tensor, low) : tensor;
+    return high ? tf.minimum(above, high) : above;
+  });
   return [made(tf.clone(y), x.dtype, orderOf(x))];
 });
 
@@ -65,7 +67,13 @@ const power: Kernel = kernel((c) => {
   const known = exponent.host?.data.length === 1 && exponent.shape.length <= x.shape.length;
   const short = known ? POWERS.get(Number(exponent.host!.data[0])) : undefined;
   if (short && exponent.dtype !== 'float16' && exponent.dtype !== 'bfloat16') {
-    return [made(short(device(c, x), c), x.dtype, orderOf(x))];
+    return [
+      made(
+        flatly(c, device(c, x), (tensor) => short(tensor, c)),
+        x.dtype,
+        orderOf(x),
+      ),
+    ];
   }
   return [combined(c, [x, exponent], x.dtype, ([a, b]) => tf.pow(a!, floats(c, b!)))];
 });

@@ -18,6 +18,7 @@ import {
   orderOf,
   plain,
   same,
+  sized,
 } from './kernel.ts';
 import { picked } from './parts.ts';
 
@@ -38,7 +39,7 @@ const gather: Kernel = {
     const at = input(c, 1);
     const axis = axisOf(c, numberAttr(c, 'axis', 0), x.shape.length);
     const shape = [...x.shape.slice(0, axis), ...at.shape, ...x.shape.slice(axis + 1)];
-    if (shape.includes(0)) return [nothing(x.dtype, shape)];
+    if (sized(c, shape).includes(0)) return [nothing(x.dtype, shape)];
     const indices = ints(c, 1)!.map((index) => place(c, index, x.shape[axis]!));
     const order = orderOf(x);
     const where = placesOf(order)[axis]!;
@@ -132,7 +133,7 @@ const oneHot: Kernel = {
     const rank = indices.shape.length + 1;
     const axis = axisOf(c, numberAttr(c, 'axis', -1), rank);
     const at = ints(c, 0)!.map((index) => (index < 0 ? index + depth : index));
-    const shape = [...indices.shape, depth];
+    const shape = sized(c, [...indices.shape, depth]);
     if (shape.includes(0)) {
       return [nothing(values.dtype, [...indices.shape.slice(0, axis), depth, ...indices.shape.slice(axis)])];
     }
@@ -162,10 +163,11 @@ const trilu: Kernel = {
       const distance = (i % columns) - Math.floor(i / columns);
       kept[i] = Number(upper ? distance >= k : distance <= k);
     }
-    const tensor = plain(c, x);
+    const matrices = tf.reshape(plain(c, x), [-1, rows, columns]);
     const mask = tf.tensor(kept, [rows, columns], 'bool');
-    if (x.dtype === 'bool') return [made(tf.logicalAnd(tensor, mask), 'bool')];
-    return [made(tf.where(mask, tensor, tf.scalar(0)), x.dtype)];
+    const result =
+      x.dtype === 'bool' ? tf.logicalAnd(matrices, mask) : tf.where(mask, matrices, tf.scalar(0));
+    return [made(tf.reshape(result, x.shape as number[]), x.dtype)];
   },
 };
 
@@ -190,8 +192,11 @@ const topK: Kernel = {
     if (k === 1 && x.shape[axis] === 1) {
       return [same(c, tensor, x.dtype, order), made(tf.zeros(tensor.shape, 'int32'), 'int64', order)];
     }
-    const { values, indices } = tf.topk(smallest ? tf.neg(tensor) : tensor, k, true);
-    return [made(smallest ? tf.neg(values) : values, x.dtype, order), made(indices, 'int64', order)];
+    const rows = tf.reshape(tensor, [-1, x.shape[axis]!]);
+    const { values, indices } = tf.topk(smallest ? tf.neg(rows) : rows, k, true);
+    const shape = [...tensor.shape.slice(0, -1), k];
+    const best = tf.reshape(smallest ? tf.neg(values) : values, shape);
+    return [made(best, x.dtype, order), made(tf.reshape(indices, shape), 'int64', order)];
   },
 };
 

@@ -10,6 +10,7 @@ import { summations } from './einsum.ts';
 import { elementwise } from './elementwise.ts';
 import { fusedConvolutions } from './fused-conv.ts';
 import { indexing } from './gather.ts';
+import { samplings } from './grid-sample.ts';
 import type { Kernel, KernelTable } from './kernel.ts';
 import { fusedProducts, products } from './matmul.ts';
 import { blocked } from './matmul-nbits.ts';
@@ -43,6 +44,7 @@ const KERNELS: KernelTable = {
   ...quantisation,
   ...reductions,
   ...resampling,
+  ...samplings,
   ...scattering,
   ...softmaxes,
   ...summations,

@@ -53,6 +53,15 @@ export const atHost = (inputs: readonly (Value | undefined)[], data = 0): boolea
 const isWhole = (value: Value | undefined): boolean =>
   !!value && !isFloat(value.dtype) && value.dtype !== 'bool';
 
+/** As the reference interpreter: results beyond this are refused, so that a hostile shape cannot take the machine's memory. */
+const MOST_ELEMENTS = 2 ** 28;
+
+/** A shape that a kernel was asked for. @throws VersusError `input` where no tensor has it */
+export function sized<T extends readonly number[]>(c: Pick<Call, 'node'>, shape: T): T {
+  if (shape.every((d) => Number.isInteger(d) && d >= 0) && elementCount(shape) <= MOST_ELEMENTS) return shape;
+  return fail(c, `cannot make a tensor of shape [${shape.join(', ')}]`);
+}
+
 /** A result without elements. */
 export const nothing = (dtype: DType, shape: readonly number[]): Made => ({
   dtype,
@@ -67,9 +76,9 @@ export function fail(c: Pick<Call, 'node'>, message: string): never {
   });
 }
 
-/** @throws VersusError `unsupported`: the graph is right, the engine cannot do it; the executor says of which node */
-export function refuse(why: string): never {
-  throw new VersusError('unsupported', why);
+/** @throws VersusError `unsupported`: the graph is right, the engine cannot do it; the executor adds operator and opset */
+export function refuse(c: Pick<Call, 'node'>, why: string): never {
+  throw new VersusError('unsupported', why, { where: `node ${c.node.name || c.node.outputs[0]}` });
 }
 
 export function input(c: Call, index: number): Value {
@@ -147,7 +156,7 @@ export const same = (c: Call, tensor: Tf.Tensor, dtype: DType, order?: Order): M
 export function floats({ tf, engine }: Pick<Call, 'tf' | 'engine'>, x: Tf.Tensor): Tf.Tensor {
   if (x.dtype === 'float32') return x;
   const cast = tf.cast(x, 'float32');
-  return engine.name === 'webgpu' ? tf.mul(cast, 1) : cast;
+  return engine.name === 'webgpu' ? tf.reshape(tf.mul(tf.reshape(cast, [-1]), 1), x.shape) : cast;
 }
 
 /** The numbers of a small input that lies on the host; undefined when it is left out. */
@@ -161,20 +170,20 @@ export function ints(c: Call, index: number): number[] | undefined {
 const INT32 = 2 ** 31;
 
 /** Puts a tensor of the host on the engine. @throws VersusError `unsupported` for whole numbers beyond int32 */
-export function upload({ tf }: Pick<Call, 'tf'>, tensor: Tensor): Tf.Tensor {
+export function upload(c: Pick<Call, 'tf' | 'node'>, tensor: Tensor): Tf.Tensor {
   const shape = tensor.shape as number[];
   const type = engineType(tensor.dtype);
   if (type === 'float32') {
     const data =
       tensor.dtype === 'float32' ? (tensor.data as Float32Array) : Float32Array.from(toNumbers(tensor));
-    return tf.tensor(data, shape, 'float32');
+    return c.tf.tensor(data, shape, 'float32');
   }
-  if (type === 'bool') return tf.tensor(tensor.data as Uint8Array, shape, 'bool');
+  if (type === 'bool') return c.tf.tensor(tensor.data as Uint8Array, shape, 'bool');
   const data = new Int32Array(elementCount(shape));
   for (let i = 0; i < data.length; i++) {
     const n = Number(tensor.data[i]);
-    if (n >= INT32 || n < -INT32) refuse(`the whole number ${n} (beyond 32 bits)`);
+    if (n >= INT32 || n < -INT32) refuse(c, `the whole number ${n} (beyond 32 bits)`);
     data[i] = n;
   }
-  return tf.tensor(data, shape, 'int32');
+  return c.tf.tensor(data, shape, 'int32');
 }

@@ -1,8 +1,7 @@
-import type * as Tf from '@tensorflow/tfjs';
 import { axisOf, intsAttr, numberAttr } from '../../../graph/kernels/kernel.ts';
-import { placesOf } from '../order.ts';
 import type { Value } from '../value.ts';
-import { widened } from './broadcast.ts';
+import { combined } from './broadcast.ts';
+import { flatly } from './fold.ts';
 import {
   type Call,
   device,
@@ -15,7 +14,7 @@ import {
   made,
   orderOf,
 } from './kernel.ts';
-import { mean, reduced } from './reduce.ts';
+import { mean, type Reduction, reduced, sum } from './reduce.ts';
 import { reshape } from './views.ts';
 
 const unfixed = (value: Made): Value => ({ ...value, fixed: false });
@@ -40,26 +39,29 @@ export function normalised(
   centred = true,
 ): Normalised {
   const { tf } = c;
-  const order = orderOf(x);
   const mean = centred ? meanOver(c, x, axes) : null;
-  const rest = mean ? tf.sub(device(c, x), device(c, mean)) : device(c, x);
-  const variance = meanOver(c, unfixed(made(tf.square(rest), x.dtype, order)), axes);
-  const inverse = unfixed(made(tf.rsqrt(tf.add(device(c, variance), epsilon)), x.dtype, order));
-  return { y: unfixed(made(tf.mul(rest, device(c, inverse)), x.dtype, order)), mean, inverse };
+  const rest = mean ? unfixed(combined(c, [x, mean], x.dtype, ([a, b]) => tf.sub(a!, b!))) : x;
+  const square = flatly(c, device(c, rest), (t) => tf.square(t));
+  const variance = meanOver(c, unfixed(made(square, x.dtype, orderOf(rest))), axes);
+  const root = flatly(c, device(c, variance), (t) => tf.rsqrt(tf.add(t, epsilon)));
+  const inverse = unfixed(made(root, x.dtype, orderOf(variance)));
+  const y = combined(c, [rest, inverse], x.dtype, ([a, b]) => tf.mul(a!, b!));
+  return { y: unfixed(y), mean, inverse };
 }
 
 /** y · scale + bias, both stretched from the right to the shape of y. */
 function affine(c: Call, y: Value, scale: Value, bias: Value | undefined): Made {
   const { tf } = c;
-  const order = orderOf(y);
   for (const given of bias ? [scale, bias] : [scale]) {
     const start = y.shape.length - given.shape.length;
     if (start < 0 || given.shape.some((d, i) => d !== 1 && d !== y.shape[start + i])) {
       fail(c, 'scale or bias does not fit the input');
     }
   }
-  const scaled = tf.mul(device(c, y), widened(c, scale, order));
-  return made(bias ? tf.add(scaled, widened(c, bias, order)) : scaled, y.dtype, order);
+  return combined(c, bias ? [y, scale, bias] : [y, scale], y.dtype, ([a, b, added]) => {
+    const scaled = tf.mul(a!, b!);
+    return added ? tf.add(scaled, added) : scaled;
+  });
 }
 
 /** Normalises over all axes from `axis` on. */
@@ -107,26 +109,26 @@ const lpNorm: Kernel = kernel((c) => {
   const { tf } = c;
   const x = input(c, 0);
   const axis = axisOf(c, numberAttr(c, 'axis', -1), x.shape.length);
-  const tensor = device(c, x);
-  const place = placesOf(orderOf(x))[axis]!;
-  const norm: Tf.Tensor =
+  const rule: Reduction =
     numberAttr(c, 'p', 2) === 1
-      ? tf.sum(tf.abs(tensor), place, true)
-      : tf.sqrt(tf.sum(tf.square(tensor), place, true));
-  const zero = tf.equal(norm, 0);
-  return [made(tf.div(tensor, tf.where(zero, tf.onesLike(norm), norm)), x.dtype, orderOf(x))];
+      ? (t, at) => sum(tf.abs(t), at, c)
+      : (t, at) => tf.sqrt(sum(tf.square(t), at, c));
+  const norm = unfixed(reduced(c, x, [axis], true, rule));
+  return [
+    combined(c, [x, norm], x.dtype, ([a, b]) => tf.div(a!, tf.where(tf.equal(b!, 0), tf.onesLike(b!), b!))),
+  ];
 });
 
 /** (x − mean)/√variance over axes, by default all but the channels. */
 const meanVariance: Kernel = kernel((c) => {
   const x = input(c, 0);
   const axes = (intsAttr(c, 'axes') ?? [0, 2, 3]).map((axis) => axisOf(c, axis, x.shape.length));
-  // As the function body of the operator set has it: ε is added to the deviation, 1e-9.
   const { tf } = c;
-  const mean = meanOver(c, x, axes);
-  const rest = tf.sub(device(c, x), device(c, mean));
-  const variance = meanOver(c, unfixed(made(tf.square(rest), x.dtype, orderOf(x))), axes);
-  return [made(tf.div(rest, tf.add(tf.sqrt(device(c, variance)), 1e-9)), x.dtype, orderOf(x))];
+  const rest = unfixed(combined(c, [x, meanOver(c, x, axes)], x.dtype, ([a, b]) => tf.sub(a!, b!)));
+  const square = flatly(c, device(c, rest), (t) => tf.square(t));
+  const variance = meanOver(c, unfixed(made(square, x.dtype, orderOf(rest))), axes);
+  // As the function body of the operator set has it: ε is added to the deviation, 1e-9.
+  return [combined(c, [rest, variance], x.dtype, ([a, b]) => tf.div(a!, tf.add(tf.sqrt(b!), 1e-9)))];
 });
 
 export const normalisations: KernelTable = {

@@ -1,6 +1,8 @@
+import type * as Tf from '@tensorflow/tfjs';
 import { toNumbers } from '../../../core/tensor.ts';
 import { axisOf, intsAttr, numberAttr, textAttr } from '../../../graph/kernels/kernel.ts';
 import { placesOf } from '../order.ts';
+import { around, MOST_AXES } from './fold.ts';
 import {
   type Call,
   device,
@@ -13,8 +15,9 @@ import {
   orderOf,
   refuse,
   same,
+  sized,
 } from './kernel.ts';
-import { picked } from './parts.ts';
+import { picked, section } from './parts.ts';
 
 /** Which element stands at a place beyond the ends of a dimension. */
 const BEYOND: Readonly<Record<string, (at: number, size: number) => number>> = {
@@ -41,6 +44,22 @@ function amounts(c: Call, rank: number): { before: number[]; after: number[] } {
   return { before, after };
 }
 
+/** A constant around a tensor. */
+function widened(c: Call, x: Tf.Tensor, added: [number, number][], value: number): Tf.Tensor {
+  if (added.every(([before, after]) => before + after === 0)) return x;
+  if (x.rank <= MOST_AXES) return c.tf.pad(x, added, value);
+  return added.reduce((t, amount, place) => {
+    if (amount[0] + amount[1] === 0) return t;
+    return around(c, t, place, (u, at) =>
+      c.tf.pad(
+        u,
+        u.shape.map((_, i): [number, number] => (i === at ? amount : [0, 0])),
+        value,
+      ),
+    );
+  }, x);
+}
+
 const pad: Kernel = {
   reads: [1, 2, 3],
   run: (c) => {
@@ -48,8 +67,7 @@ const pad: Kernel = {
     const x = input(c, 0);
     const { before, after } = amounts(c, x.shape.length);
     const shape = x.shape.map((d, i) => d + before[i]! + after[i]!);
-    if (shape.some((d) => d < 0)) fail(c, `nothing is left of [${x.shape}]`);
-    if (shape.includes(0)) return [nothing(x.dtype, shape)];
+    if (sized(c, shape).includes(0)) return [nothing(x.dtype, shape)];
     const order = orderOf(x);
     const mode = textAttr(c, 'mode', 'constant');
     let result = device(c, x);
@@ -65,15 +83,14 @@ const pad: Kernel = {
         );
         return [same(c, x.dtype === 'bool' ? tf.cast(result, 'bool') : result, x.dtype, order)];
       }
-      if (kept.some((d, i) => d !== result.shape[i])) result = tf.slice(result, begin, kept);
+      result = section(c, result, begin, kept);
       const added = order.map((axis): [number, number] => [
         Math.max(0, before[axis]!),
         Math.max(0, after[axis]!),
       ]);
-      if (added.some(([a, b]) => a + b > 0)) result = tf.pad(result, added, value);
-      return [same(c, result, x.dtype, order)];
+      return [same(c, widened(c, result, added, value), x.dtype, order)];
     }
-    const beyond = BEYOND[mode] ?? refuse(`mode ${mode}`);
+    const beyond = BEYOND[mode] ?? refuse(c, `mode ${mode}`);
     const places = placesOf(order);
     x.shape.forEach((d, axis) => {
       if (before[axis] === 0 && after[axis] === 0) return;

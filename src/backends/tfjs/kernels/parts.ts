@@ -2,6 +2,7 @@ import type * as Tf from '@tensorflow/tfjs';
 import { axisOf, intsAttr, numberAttr } from '../../../graph/kernels/kernel.ts';
 import { identity, placesOf } from '../order.ts';
 import type { Value } from '../value.ts';
+import { around, MOST_AXES } from './fold.ts';
 import {
   atHost,
   type Call,
@@ -16,6 +17,7 @@ import {
   nothing,
   orderOf,
   same,
+  sized,
 } from './kernel.ts';
 
 /** The elements at `indices` along one place. */
@@ -83,11 +85,12 @@ const split: Kernel = {
 
 /** A run of `size` elements along one place. */
 function cut(c: Call, x: Tf.Tensor, place: number, start: number, size: number): Tf.Tensor {
-  const begin = x.shape.map((_, i) => (i === place ? start : 0));
-  return c.tf.slice(
-    x,
-    begin,
-    x.shape.map((d, i) => (i === place ? size : d)),
+  return around(c, x, place, (t, at) =>
+    c.tf.slice(
+      t,
+      t.shape.map((_, i) => (i === at ? start : 0)),
+      t.shape.map((d, i) => (i === at ? size : d)),
+    ),
   );
 }
 
@@ -120,11 +123,18 @@ const slice: Kernel = {
     });
     if (shape.includes(0)) return [nothing(x.dtype, shape)];
     let result = device(c, x);
-    if (sizes.some((d, place) => d !== result.shape[place])) result = c.tf.slice(result, begin, sizes);
+    result = section(c, result, begin, sizes);
     for (const { place, indices } of jumps) result = picked(c, result, indices, place);
     return [same(c, result, x.dtype, order)];
   },
 };
+
+/** A part of a tensor; nothing is copied where it is the whole. */
+export function section(c: Call, x: Tf.Tensor, begin: number[], sizes: number[]): Tf.Tensor {
+  if (sizes.every((d, place) => d === x.shape[place])) return x;
+  if (x.rank <= MOST_AXES) return c.tf.slice(x, begin, sizes);
+  return sizes.reduce((t, d, place) => (d === t.shape[place] ? t : cut(c, t, place, begin[place]!, d)), x);
+}
 
 function range(from: number, to: number, step: number, size: number): { start: number; count: number } {
   const clamp = (at: number, low: number, high: number): number =>
@@ -147,7 +157,7 @@ const expand: Kernel = {
       if (d !== to && d !== 1 && to !== 1) fail(c, `[${x.shape}] does not stretch to [${asked}]`);
       return d === 1 ? to : d;
     });
-    if (shape.includes(0)) return [nothing(x.dtype, shape)];
+    if (sized(c, shape).includes(0)) return [nothing(x.dtype, shape)];
     const missing = rank - x.shape.length;
     const order = [...identity(missing), ...orderOf(x).map((axis) => axis + missing)];
     const wide = c.tf.reshape(
@@ -165,13 +175,11 @@ const tile: Kernel = {
     const x = input(c, 0);
     const times = ints(c, 1) ?? fail(c, 'repeats are missing');
     if (times.length !== x.shape.length) fail(c, `repeats want ${x.shape.length} numbers`);
-    if (times.includes(0))
-      return [
-        nothing(
-          x.dtype,
-          x.shape.map((d, i) => d * times[i]!),
-        ),
-      ];
+    const shape = sized(
+      c,
+      x.shape.map((d, i) => d * times[i]!),
+    );
+    if (shape.includes(0)) return [nothing(x.dtype, shape)];
     const order = orderOf(x);
     return [
       repeated(
@@ -190,18 +198,18 @@ function repeated(c: Call, tensor: Tf.Tensor, times: number[], x: Value, order: 
   return made(tiled(c, tensor, times), x.dtype, order);
 }
 
-/** Each axis so many times over; one after the other beyond four axes, which webgpu cannot. */
-export function tiled({ tf }: Pick<Call, 'tf'>, x: Tf.Tensor, times: readonly number[]): Tf.Tensor {
-  if (x.rank <= 4) return tf.tile(x, times as number[]);
-  const shape = [...x.shape];
-  let result = x;
-  times.forEach((n, place) => {
-    if (n === 1) return;
-    const inner = shape.slice(place + 1).reduce((size, d) => size * d, 1);
-    result = tf.tile(tf.reshape(result, [-1, shape[place]!, inner]), [1, n, 1]);
-    shape[place]! *= n;
-  });
-  return tf.reshape(result, shape);
+/** Each axis so many times over, one after the other where there are many. */
+export function tiled(c: Call, x: Tf.Tensor, times: readonly number[]): Tf.Tensor {
+  if (x.rank <= MOST_AXES) return c.tf.tile(x, times as number[]);
+  return times.reduce((result, n, place) => {
+    if (n === 1) return result;
+    return around(c, result, place, (y, at) =>
+      c.tf.tile(
+        y,
+        y.shape.map((_, i) => (i === at ? n : 1)),
+      ),
+    );
+  }, x);
 }
 
 /** Cutting and joining along axes. */

@@ -45,7 +45,7 @@ export function multiplied(c: Call, a: Tf.Tensor, b: Tf.Tensor, epilogue: Epilog
 }
 
 /** Multiply–accumulates from which on a product by itself beats its share of a batch on wasm (measured: 13 against 1.4 GFLOP/s). */
-const WORTH_A_CALL = 1 << 17;
+export const WORTH_A_CALL = 1 << 17;
 
 /**
  * [..., M, K] · [..., K, N] of batches that broadcast. The wasm engine multiplies fast only matrices without a batch: there

@@ -3,7 +3,7 @@ import type { DType } from '../../../core/tensor.ts';
 import { dtypeOf } from '../../../graph/dtypes.ts';
 import { axisOf, numberAttr } from '../../../graph/kernels/kernel.ts';
 import type { Value } from '../value.ts';
-import { widened } from './broadcast.ts';
+import { combined } from './broadcast.ts';
 import {
   atHost,
   type Call,
@@ -37,30 +37,34 @@ const exactly = (run: Kernel['run']): Kernel => ({
   run,
 });
 
-/** Scales or zero points, stretched over x: one for all, one along the axis, or one per block along it. */
-function spread(c: Call, x: Value, given: Value): Tf.Tensor {
+/** Scales or zero points as float32 that stretch over x: one for all, one along the axis, or one per block along it. */
+function spread(c: Call, x: Value, given: Value): Value {
   const { tf } = c;
   const numbers = floats(c, plain(c, given));
-  if (given.shape.every((d) => d === 1)) return tf.reshape(numbers, []);
+  const value = (device: Tf.Tensor): Value => ({ ...made(device, 'float32'), fixed: false });
+  if (given.shape.every((d) => d === 1)) return value(tf.reshape(numbers, []));
   const axis = axisOf(c, numberAttr(c, 'axis', 1), x.shape.length);
   const size = x.shape[axis]!;
   const block = numberAttr(c, 'block_size', 0);
   if (block > 0) {
     const at = Array.from({ length: size }, (_, i) => Math.floor(i / block));
-    const whole = { dtype: given.dtype, shape: x.shape, fixed: false, device: picked(c, numbers, at, axis) };
-    return widened(c, whole, orderOf(x));
+    return value(picked(c, numbers, at, axis));
   }
   if (given.shape.length !== 1 || given.shape[0] !== size) {
     fail(c, `scales of [${given.shape}] don't fit a dimension of ${size}`);
   }
-  const shape = orderOf(x).map((a) => (a === axis ? size : 1));
-  return tf.reshape(numbers, shape);
+  return value(
+    tf.reshape(
+      numbers,
+      x.shape.map((_, i) => (i === axis ? size : 1)),
+    ),
+  );
 }
 
 /** saturate(round(x) + zero), halves to even, as whole numbers. */
-function saturated(c: Call, x: Tf.Tensor, zero: Tf.Tensor | null, dtype: DType): Tf.Tensor {
+function saturated(c: Call, x: Tf.Tensor, zero: Tf.Tensor | undefined, dtype: DType): Tf.Tensor {
   const { tf } = c;
-  const [low, high] = LIMITS[dtype] ?? refuse(`element type ${dtype}`);
+  const [low, high] = LIMITS[dtype] ?? refuse(c, `element type ${dtype}`);
   const rounded = tf.round(x);
   return tf.cast(tf.clipByValue(zero ? tf.add(rounded, zero) : rounded, low, high), 'int32');
 }
@@ -68,18 +72,22 @@ function saturated(c: Call, x: Tf.Tensor, zero: Tf.Tensor | null, dtype: DType):
 const quantize: Kernel = exactly((c) => {
   const [x, scale, zero] = [input(c, 0), input(c, 1), c.inputs[2]];
   const code = numberAttr(c, 'output_dtype', 0);
-  const dtype = zero?.dtype ?? (code === 0 ? 'uint8' : (dtypeOf(code) ?? refuse(`element type ${code}`)));
-  const levels = c.tf.div(device(c, x), spread(c, x, scale));
-  return [made(saturated(c, levels, zero ? spread(c, x, zero) : null, dtype), dtype, orderOf(x))];
+  const dtype = zero?.dtype ?? (code === 0 ? 'uint8' : (dtypeOf(code) ?? refuse(c, `element type ${code}`)));
+  const operands = [x, scale, ...(zero ? [zero] : [])].map((value, i) => (i === 0 ? x : spread(c, x, value)));
+  return [combined(c, operands, dtype, ([a, s, z]) => saturated(c, c.tf.div(a!, s!), z, dtype))];
 });
 
 /** (x − zero) · scale. */
 const dequantize: Kernel = exactly((c) => {
   const { tf } = c;
   const [x, scale, zero] = [input(c, 0), input(c, 1), c.inputs[2]];
-  const levels = floats(c, device(c, x));
-  const rest = zero ? tf.sub(levels, spread(c, x, zero)) : levels;
-  return [made(tf.mul(rest, spread(c, x, scale)), scale.dtype, orderOf(x))];
+  const operands = [x, scale, ...(zero ? [zero] : [])].map((value, i) => (i === 0 ? x : spread(c, x, value)));
+  return [
+    combined(c, operands, scale.dtype, ([a, s, z]) => {
+      const levels = floats(c, a!);
+      return tf.mul(z ? tf.sub(levels, z) : levels, s!);
+    }),
+  ];
 });
 
 /** uint8 over the range of x, widened so that 0 is exact. */
@@ -87,13 +95,14 @@ const dynamicQuantize: Kernel = {
   run: (c) => {
     const { tf } = c;
     const x = input(c, 0);
-    const tensor = device(c, x);
+    const tensor = c.tf.reshape(device(c, x), [-1]);
     const [low, high] = [tf.minimum(tf.min(tensor), 0), tf.maximum(tf.max(tensor), 0)];
     const range = tf.div(tf.sub(high, low), 255);
     const scale = tf.where(tf.equal(range, 0), tf.onesLike(range), range);
     const zero = tf.clipByValue(tf.round(tf.div(tf.neg(low), scale)), 0, 255);
+    const levels = saturated(c, tf.div(tensor, scale), zero, 'uint8');
     return [
-      made(saturated(c, tf.div(tensor, scale), zero, 'uint8'), 'uint8', orderOf(x)),
+      made(tf.reshape(levels, device(c, x).shape), 'uint8', orderOf(x)),
       made(scale, 'float32'),
       made(tf.cast(zero, 'int32'), 'uint8'),
     ];

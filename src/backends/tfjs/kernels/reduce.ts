@@ -2,6 +2,7 @@ import type * as Tf from '@tensorflow/tfjs';
 import { axisOf, intsAttr, numberAttr } from '../../../graph/kernels/kernel.ts';
 import { placesOf, without } from '../order.ts';
 import type { Value } from '../value.ts';
+import { around, folded } from './fold.ts';
 import {
   type Call,
   device,
@@ -16,7 +17,7 @@ import {
 } from './kernel.ts';
 
 /** Reduces a tensor over places; the reduced ones go. */
-type Reduction = (x: Tf.Tensor, places: number[], c: Call) => Tf.Tensor;
+export type Reduction = (x: Tf.Tensor, places: number[], c: Call) => Tf.Tensor;
 
 /** Axes are an attribute first and an input later; null where nothing is to be reduced. */
 function reducedAxes(c: Call, rank: number): number[] | null {
@@ -112,9 +113,9 @@ const arg = (pick: 'argMax' | 'argMin'): Kernel => ({
     const axis = axisOf(c, numberAttr(c, 'axis', 0), x.shape.length);
     const order = orderOf(x);
     const place = placesOf(order)[axis]!;
-    const tensor = device(c, x);
+    const { tensor, at } = folded(c, device(c, x), place);
     const last = numberAttr(c, 'select_last_index', 0) !== 0;
-    const found = tf[pick](last ? tf.reverse(tensor, place) : tensor, place);
+    const found = tf[pick](last ? tf.reverse(tensor, at) : tensor, at);
     const index = last ? tf.sub(tf.scalar(x.shape[axis]! - 1, 'int32'), found) : found;
     // The shape is said, for webgpu keeps an axis where it is the only one.
     const keep = numberAttr(c, 'keepdims', 1) !== 0;
@@ -133,9 +134,11 @@ const cumSum: Kernel = {
     const [exclusive, reverse] = [numberAttr(c, 'exclusive', 0) !== 0, numberAttr(c, 'reverse', 0) !== 0];
     const { tf } = c;
     // From the end is from the front of what is turned round: webgpu reuses shaders for other lengths when it goes backwards.
-    const turned = reverse ? tf.reverse(device(c, x), place) : device(c, x);
-    const sums = tf.cumsum(turned, place, exclusive);
-    return [made(reverse ? tf.reverse(sums, place) : sums, x.dtype, orderOf(x))];
+    const result = around(c, device(c, x), place, (t, at) => {
+      const sums = tf.cumsum(reverse ? tf.reverse(t, at) : t, at, exclusive);
+      return reverse ? tf.reverse(sums, at) : sums;
+    });
+    return [made(result, x.dtype, orderOf(x))];
   },
 };
 

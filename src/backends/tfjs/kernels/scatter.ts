@@ -47,7 +47,7 @@ function rounds(rows: readonly number[], replaced: boolean): number[][] {
 function written(c: Call, table: Tf.Tensor, rows: readonly number[], updates: Tf.Tensor): Tf.Tensor {
   const { tf } = c;
   const how = textAttr(c, 'reduction', 'none');
-  const merge = MERGE[how] ?? refuse(`reduction ${how}`);
+  const merge = MERGE[how] ?? refuse(c, `reduction ${how}`);
   const indices = (at: readonly number[]): Tf.Tensor => tf.tensor2d(at as number[], [at.length, 1], 'int32');
   if (how === 'add') {
     // Updates of the same row are added up where they are scattered.

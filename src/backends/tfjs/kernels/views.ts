@@ -1,3 +1,4 @@
+import { elementCount } from '../../../core/tensor.ts';
 import { axisOf, intsAttr, numberAttr } from '../../../graph/kernels/kernel.ts';
 import { reshaped, transposed } from '../order.ts';
 import type { Value } from '../value.ts';
@@ -14,10 +15,14 @@ import {
   plain,
   type Run,
   same,
+  sized,
 } from './kernel.ts';
 
 /** The same elements under another shape; moved only where the axes that it joins don't lie together. */
 export function reshape(c: Call, x: Value, shape: readonly number[]): Made {
+  if (elementCount(sized(c, shape)) !== elementCount(x.shape)) {
+    fail(c, `[${x.shape.join(', ')}] cannot become [${shape.join(', ')}]`);
+  }
   const where = reshaped(x.shape, orderOf(x), shape);
   if (!where) return same(c, c.tf.reshape(plain(c, x), shape as number[]), x.dtype);
   return same(c, c.tf.reshape(device(c, x), where.shape), x.dtype, where.order);
@@ -31,11 +36,14 @@ export const views: KernelTable = {
   Transpose: view([], (c) => {
     const x = input(c, 0);
     const perm = intsAttr(c, 'perm') ?? x.shape.map((_, i) => x.shape.length - 1 - i);
+    if (perm.length !== x.shape.length || x.shape.some((_, axis) => !perm.includes(axis))) {
+      fail(c, `perm [${perm.join(', ')}] does not fit rank ${x.shape.length}`);
+    }
     return [same(c, device(c, x), x.dtype, transposed(orderOf(x), perm))];
   }),
   Reshape: view([1], (c) => {
     const x = input(c, 0);
-    const asked = ints(c, 1) ?? fail(c, 'the shape is missing');
+    const asked = ints(c, 1) ?? intsAttr(c, 'shape') ?? fail(c, 'the shape is missing');
     const zeros = numberAttr(c, 'allowzero', 0) === 1;
     const shape = asked.map((d, i) => (d === 0 && !zeros ? x.shape[i]! : d));
     const total = x.shape.reduce((n, d) => n * d, 1);
