@@ -5,7 +5,6 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { loadEngine } from '../../src/backends/tfjs/engine.ts';
 import type { Backend } from '../../src/core/backend.ts';
 import { reasonOf, VersusError } from '../../src/core/errors.ts';
 import type { Artifact } from '../../src/core/model.ts';
@@ -57,7 +56,10 @@ if (name === undefined) process.send!(await probedBackends(config));
 else {
   const backend = await backendNamed(config, name);
   // Small tensors would be computed on the CPU without a shader.
-  if (name === 'tfjs-webgpu') (await loadEngine('webgpu')).tf.env().set('WEBGPU_CPU_FORWARD', false);
+  if (name === 'tfjs-webgpu') {
+    const { loadEngine } = await import('../../src/backends/tfjs/engine.ts');
+    (await loadEngine('webgpu')).tf.env().set('WEBGPU_CPU_FORWARD', false);
+  }
   process.on('message', async (task: Task) => {
     const outcome = await run(backend, task);
     process.send!(outcome);

@@ -6,6 +6,8 @@ import type { Task } from './child.ts';
 import type { Outcome } from './outcome.ts';
 
 const CHILD = fileURLToPath(new URL('child.ts', import.meta.url));
+/** As the command line has it. */
+const LOADER = new URL('../../src/loader.mjs', import.meta.url).href;
 /** How many tasks before a death are tried again when the last one alone does not repeat it. */
 const REMEMBERED = 40;
 
@@ -19,7 +21,7 @@ export interface PoolOptions {
 /** All backends of a config file and whether each runs here, asked in a process of its own. */
 export function askBackends(config: string): Promise<Known[]> {
   const child = fork(CHILD, [config], {
-    execArgv: ['--import', 'tsx'],
+    execArgv: ['--import', LOADER],
     stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
   });
   return new Promise((resolve, reject) => {
@@ -115,7 +117,7 @@ export class BackendProcess {
   #start(): Promise<ChildProcess> {
     const child = fork(CHILD, [this.#config, this.#backend], {
       serialization: 'advanced',
-      execArgv: ['--import', 'tsx'],
+      execArgv: ['--import', LOADER],
       stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
     });
     let stderr = '';
