@@ -1,27 +1,19 @@
+import type * as Tf from '@tensorflow/tfjs';
 import type { NodeTime, Placement } from '../../core/backend.ts';
 import { reasonOf, VersusError } from '../../core/errors.ts';
 import type { Graph, Node, Param } from '../../core/graph.ts';
 import type { Tensor } from '../../core/tensor.ts';
-import { neededNodes } from '../../graph/needed.ts';
 import type { Numbers } from '../../transform/optimise.ts';
 import { constants } from './constants.ts';
 import { download } from './download.ts';
 import type { Engine } from './engine.ts';
 import { Fixed } from './fixed.ts';
 import { computedOnHost, leftToHost, onHost } from './host.ts';
-import { kernelOf } from './kernels/index.ts';
-import type { Call, Kernel, Made, Run } from './kernels/kernel.ts';
+import type { Call, Made, Run } from './kernels/kernel.ts';
+import { type Step, stepsFor } from './steps.ts';
 import { lacking } from './support.ts';
 import { NodeTimer } from './timer.ts';
 import { dispose, type Value } from './value.ts';
-
-/** A node with all that is known of it before it runs. */
-interface Step {
-  readonly node: Node;
-  readonly kernel: Kernel | undefined;
-  /** Values that nobody reads after this node. */
-  readonly last: readonly string[];
-}
 
 /**
  * Runs a graph on an engine, node by node in the graph's order. What follows from constants and the inputs' shapes alone is
@@ -77,7 +69,7 @@ export class Executor {
     fetch: readonly string[],
   ): Promise<ReadonlyMap<string, Value>> {
     const fixed = this.fixed.of(feeds);
-    const values = new Map<string, Value>(this.constants);
+    const values = new Map<string, Value>();
     for (const [name, fed] of Object.entries(feeds)) {
       values.set(name, 'data' in fed ? { dtype: fed.dtype, shape: fed.shape, fixed: false, host: fed } : fed);
     }
@@ -92,11 +84,12 @@ export class Executor {
     const results = new Map<string, Value>();
     try {
       for (const step of this.stepsFor(fetch)) {
-        await this.step(step, values, fixed);
+        const pending = this.step(step, values, fixed);
+        if (pending) await pending;
         for (const name of step.last) release(name);
       }
       for (const name of fetch) {
-        const value = found(values, name, this.graph);
+        const value = this.value(values, name);
         // An output that is an input or fixed is handed out as a value of its own.
         results.set(name, value.fixed || lent.has(value) ? copied(this.engine, value) : value);
         values.delete(name);
@@ -133,64 +126,101 @@ export class Executor {
     this.fixed.clear();
   }
 
-  private async step(
-    { node, kernel }: Step,
-    values: Map<string, Value>,
-    fixed: Map<string, Value>,
-  ): Promise<void> {
-    if (node.outputs.every((name) => name === '' || fixed.has(name))) {
+  /** Computes one node; asynchronous only where something has to come to the host first. */
+  private step(step: Step, values: Map<string, Value>, fixed: Map<string, Value>): void | Promise<void> {
+    const { node } = step;
+    if (allKnown(node, fixed)) {
       for (const name of node.outputs) if (name !== '') values.set(name, fixed.get(name)!);
       return;
     }
-    const inputs = node.inputs.map((name) => (name === '' ? undefined : found(values, name, this.graph)));
-    const isFixed = shapesOnly(node) || inputs.every((value) => !value || value.fixed);
-    const compute = () => this.compute(node, kernel, inputs);
-    const made = await (this.timer ? this.timer.timed(node, inputs, compute) : compute()).catch(
-      (error: unknown) => {
-        throw this.explained(error, node);
-      },
-    );
-    // Optional outputs that nobody asked for.
-    made.forEach(({ device }, i) => {
-      if (!node.outputs[i]) device?.dispose();
-    });
-    node.outputs.forEach((name, i) => {
-      if (name === '') return;
-      if (!made[i]) {
-        throw this.explained(new VersusError('unsupported', `its output ${i}`), node);
-      }
-      const value: Value = { ...made[i], fixed: isFixed };
-      values.set(name, value);
-      if (isFixed) fixed.set(name, value);
-    });
+    const inputs: (Value | undefined)[] = [];
+    for (const name of node.inputs) inputs.push(name === '' ? undefined : this.value(values, name));
+    if (this.timer || this.waits(step, inputs)) return this.stepLater(step, inputs, values, fixed);
+    let made: readonly Made[];
+    try {
+      made = this.compute(step, inputs);
+    } catch (error) {
+      throw this.explained(error, node);
+    }
+    this.keep(step, inputs, made, values, fixed);
   }
 
-  private async compute(
-    node: Node,
-    kernel: Kernel | undefined,
+  private async stepLater(
+    step: Step,
     inputs: readonly (Value | undefined)[],
-  ): Promise<readonly Made[]> {
+    values: Map<string, Value>,
+    fixed: Map<string, Value>,
+  ): Promise<void> {
+    const compute = async (): Promise<readonly Made[]> => {
+      const missing = step.isShape ? [] : this.isHost(step, inputs) ? inputs : this.wanting(step, inputs);
+      for (const value of missing) await onto(this.engine, value);
+      return this.compute(step, inputs);
+    };
+    let made: readonly Made[];
+    try {
+      made = await (this.timer ? this.timer.timed(step.node, inputs, compute) : compute());
+    } catch (error) {
+      throw this.explained(error, step.node);
+    }
+    this.keep(step, inputs, made, values, fixed);
+  }
+
+  /** Whether a node needs something on the host that is not there yet. */
+  private waits(step: Step, inputs: readonly (Value | undefined)[]): boolean {
+    if (this.wanting(step, inputs).some(isAway)) return true;
+    return !step.isShape && inputs.some(isAway) && this.isHost(step, inputs);
+  }
+
+  private wanting({ kernel }: Step, inputs: readonly (Value | undefined)[]): readonly (Value | undefined)[] {
+    return kernel?.reads ? kernel.reads.map((at) => inputs[at]) : NONE;
+  }
+
+  private isHost({ node, kernel, hasHost }: Step, inputs: readonly (Value | undefined)[]): boolean {
+    return hasHost && (onHost(node, inputs) || leftToHost(node, kernel, inputs));
+  }
+
+  private compute(step: Step, inputs: readonly (Value | undefined)[]): readonly Made[] {
     const { engine, opset } = this;
-    if (onHost(node, inputs) || leftToHost(node, kernel, inputs)) {
-      for (const value of inputs) await onto(engine, node, value);
+    const { node, kernel } = step;
+    if (this.isHost(step, inputs)) {
       this.ran.host++;
       return computedOnHost(node, opset, inputs);
     }
-    if (!kernel) {
-      throw new VersusError('unsupported', `on ${inputs[0]?.dtype ?? 'no input'}`);
-    }
-    for (const at of kernel.reads ?? []) {
-      await onto(engine, node, inputs[at]);
-    }
+    if (!kernel) throw new VersusError('unsupported', `on ${inputs[0]?.dtype ?? 'no input'}`);
     this.ran.engine++;
     return kept({ node, opset, inputs, engine, tf: engine.tf }, kernel.run);
+  }
+
+  private keep(
+    { node, isShape }: Step,
+    inputs: readonly (Value | undefined)[],
+    made: readonly Made[],
+    values: Map<string, Value>,
+    fixed: Map<string, Value>,
+  ): void {
+    const isFixed = isShape || inputs.every(isUnchanging);
+    for (let i = 0; i < Math.max(made.length, node.outputs.length); i++) {
+      const name = node.outputs[i];
+      // Optional outputs that nobody asked for.
+      if (!name) made[i]?.device?.dispose();
+      else if (!made[i]) throw this.explained(new VersusError('unsupported', `its output ${i}`), node);
+      else {
+        const value: Value = { ...made[i]!, fixed: isFixed };
+        values.set(name, value);
+        if (isFixed) fixed.set(name, value);
+      }
+    }
+  }
+
+  private value(values: ReadonlyMap<string, Value>, name: string): Value {
+    return values.get(name) ?? this.constants.get(name) ?? missing(name, this.graph);
   }
 
   private stepsFor(fetch: readonly string[]): readonly Step[] {
     const key = fetch.join('\n');
     let steps = this.plans.get(key);
     if (!steps) {
-      steps = planned(this.graph, fetch);
+      steps = stepsFor(this.graph, fetch);
       this.plans.set(key, steps);
     }
     return steps;
@@ -218,17 +248,23 @@ export class Executor {
   }
 }
 
-/** Brings a value to the host, but where only its shape is looked at. */
-async function onto(engine: Engine, node: Node, value: Value | undefined): Promise<void> {
-  if (value && !value.host && !shapesOnly(node)) value.host = await download(engine, value);
+/** Brings a value's numbers to the host, where they then are besides. */
+async function onto(engine: Engine, value: Value | undefined): Promise<void> {
+  if (isAway(value)) value.host = await download(engine, value);
 }
 
-/** Operators whose result follows from the shape of their input, whatever its numbers are. */
-const shapesOnly = (node: Node): boolean => node.op === 'Shape' || node.op === 'Size';
+const NONE: readonly undefined[] = [];
 
-function found(values: ReadonlyMap<string, Value>, name: string, graph: Graph): Value {
-  const value = values.get(name);
-  if (value) return value;
+const isAway = (value: Value | undefined): value is Value => value !== undefined && value.host === undefined;
+
+const isUnchanging = (value: Value | undefined): boolean => value === undefined || value.fixed;
+
+function allKnown(node: Node, fixed: ReadonlyMap<string, Value>): boolean {
+  for (const name of node.outputs) if (name !== '' && !fixed.has(name)) return false;
+  return true;
+}
+
+function missing(name: string, graph: Graph): never {
   throw new VersusError('input', `value '${name}' is missing`, { where: `graph ${graph.name}` });
 }
 
@@ -247,22 +283,17 @@ function copied({ tf }: Engine, value: Value): Value {
 
 /** Runs a kernel and frees all that it made besides the results that the node names. */
 function kept(call: Call, run: Run): readonly Made[] {
-  let made: readonly Made[] = [];
-  call.tf.tidy(() => {
-    made = run(call);
-    return made.flatMap(({ device }, i) => (call.node.outputs[i] ? (device ?? []) : []));
-  });
-  return made;
-}
-
-function planned(graph: Graph, fetch: readonly string[]): Step[] {
-  const seen = new Set(fetch);
-  const steps: Step[] = [];
-  for (const node of neededNodes(graph, fetch).reverse()) {
-    const names = [...new Set([...node.inputs, ...node.outputs])];
-    const last = names.filter((name) => name !== '' && !seen.has(name));
-    for (const name of last) seen.add(name);
-    steps.push({ node, kernel: kernelOf(node), last });
+  const engine = call.tf.engine();
+  const results: Tf.Tensor[] = [];
+  engine.startScope();
+  try {
+    const made = run(call);
+    for (let i = 0; i < made.length; i++) {
+      const { device } = made[i]!;
+      if (device && call.node.outputs[i]) results.push(device);
+    }
+    return made;
+  } finally {
+    engine.endScope(results);
   }
-  return steps.reverse();
 }

@@ -1,6 +1,6 @@
 import type * as Tf from '@tensorflow/tfjs';
 import type { DType } from '../../../core/tensor.ts';
-import { identity, isIdentity, type Order } from '../order.ts';
+import { identity, isIdentity, type Order, sameOrder } from '../order.ts';
 import type { Value } from '../value.ts';
 import { flatly, MOST_AXES } from './fold.ts';
 import {
@@ -82,6 +82,11 @@ export function combined(
   dtype: DType,
   f: (tensors: Tf.Tensor[]) => Tf.Tensor,
 ): Made {
+  const first = values[0]!;
+  if (values.every((value) => alreadyAlike(first, value)) && first.shape.length <= MOST_AXES) {
+    const tensors = values.map((value) => device(c, value));
+    return made(f(tensors), dtype, first.order);
+  }
   const { tensors, order } = together(c, values);
   if (order.length <= MOST_AXES) return made(f(tensors), dtype, order);
   const shapes = tensors.map((t) => [...new Array<number>(order.length - t.rank).fill(1), ...t.shape]);
@@ -95,6 +100,13 @@ export function combined(
   );
   return made(c.tf.reshape(f(joined), shape), dtype, order);
 }
+
+/** Whether two values have one shape and lie in one order, as the two ends of a residual connection do. */
+const alreadyAlike = (a: Value, b: Value): boolean =>
+  a === b ||
+  ((a.order === b.order || sameOrder(orderOf(a), orderOf(b))) &&
+    a.shape.length === b.shape.length &&
+    a.shape.every((d, axis) => d === b.shape[axis]));
 
 /** Runs of axes which each operand either has all or stretches all. */
 function alike(shapes: readonly (readonly number[])[], shape: readonly number[]): number[][] {

@@ -1,6 +1,7 @@
 import type * as Tf from '@tensorflow/tfjs';
+import type { Node } from '../../../core/graph.ts';
 import { numberAttr } from '../../../graph/kernels/kernel.ts';
-import { windowOf } from '../../../graph/kernels/window.ts';
+import { type Window, windowOf } from '../../../graph/kernels/window.ts';
 import type { Value } from '../value.ts';
 import { type Activation, convolve } from './convolve.ts';
 import { type Grouping, groupingOf, parts, withZeros } from './groups.ts';
@@ -19,27 +20,49 @@ import { fromSpatial, planar, spatial } from './spatial.ts';
 
 const LINEAR: Activation = { name: 'linear' };
 
+interface Plan {
+  readonly image: readonly number[];
+  readonly filter: readonly number[];
+  readonly window: Window;
+  readonly grouping: Grouping;
+}
+
+/** Of each node for the shapes that it saw last: a small convolution takes no longer than planning it. */
+const plans = new WeakMap<Node, Plan>();
+
 /** Conv and what follows it in the same call of tfjs. */
 export function convolution(c: Call, activation = LINEAR): readonly Made[] {
   const [x, w] = [input(c, 0), input(c, 1)];
-  if (x.shape.length < 3 || w.shape.length !== x.shape.length) fail(c, 'ranks of input and weight differ');
-  const groups = numberAttr(c, 'group', 1);
-  const channels = x.shape[1]!;
-  const [filters, depth] = w.shape as [number, number];
-  if (depth * groups !== channels || filters % groups !== 0) {
-    fail(c, `${channels} channels and ${filters} filters of depth ${depth} don't fit ${groups} groups`);
+  let plan = plans.get(c.node);
+  if (!plan || !isShape(plan.image, x.shape) || !isShape(plan.filter, w.shape)) {
+    plan = planned(c, x.shape, w.shape);
+    plans.set(c.node, plan);
   }
-  const window = planar(windowOf(c, x.shape.slice(2), w.shape.slice(2)));
-  const grouping = groupingOf(channels, filters, groups, window.kernel.length);
+  const { window, grouping } = plan;
   const out = convolve(c, {
     x: spatial(c, x),
     window,
     grouping,
     filters: weights(c, w, grouping),
-    bias: biasOf(c, filters, grouping.count),
+    bias: biasOf(c, w.shape[0]!, grouping.count),
     activation,
   });
   return [fromSpatial(c, out, x)];
+}
+
+const isShape = (a: readonly number[], b: readonly number[]): boolean =>
+  a.length === b.length && a.every((d, axis) => d === b[axis]);
+
+function planned(c: Call, image: readonly number[], filter: readonly number[]): Plan {
+  if (image.length < 3 || filter.length !== image.length) fail(c, 'ranks of input and weight differ');
+  const groups = numberAttr(c, 'group', 1);
+  const channels = image[1]!;
+  const [filters, depth] = filter as [number, number];
+  if (depth * groups !== channels || filters % groups !== 0) {
+    fail(c, `${channels} channels and ${filters} filters of depth ${depth} don't fit ${groups} groups`);
+  }
+  const window = planar(windowOf(c, image.slice(2), filter.slice(2)));
+  return { image, filter, window, grouping: groupingOf(channels, filters, groups, window.kernel.length) };
 }
 
 /** [filters, depth, …kernel] as [height, width, depth, filters], a signal's kernel as one of one row. */

@@ -72,25 +72,39 @@ function one(
   const pad = isCut ? 'valid' : padding(begin, end);
   const [n, h, w, channels] = x.shape as [number, number, number, number];
   const [kh, kw, depth, count] = filter.shape as [number, number, number, number];
-  const ending = { activation: activation.name, leakyreluAlpha: activation.alpha ?? 0 };
-  // tfjs's own functions around its kernels take longer than a small convolution.
-  const run = (
-    kernel: string,
-    inputs: Record<string, Tf.Tensor>,
-    attrs: Record<string, unknown>,
-  ): Tf.Tensor =>
-    tf.engine().runKernel(kernel, bias ? { ...inputs, bias } : inputs, { ...attrs, ...ending } as Attrs);
-  const isPoint = kh === 1 && kw === 1 && pad === 'valid' && strides.every((s) => s === 1);
+  const isPoint = kh === 1 && kw === 1 && pad === 'valid' && strides.every(isOne);
   if (isPoint && !grouping.isDepthwise && c.engine.name === 'wasm' && filter.size >= LARGE) {
-    const a = tf.reshape(x, [1, n * h * w, channels]);
-    const b = tf.reshape(filter, [1, depth, count]);
-    const product = run('_FusedMatMul', { a, b }, { transposeA: false, transposeB: false });
+    const a = seenAs(x, [1, n * h * w, channels]);
+    const b = seenAs(filter, [1, depth, count]);
+    const product = run(c, '_FusedMatMul', bias ? { a, b, bias } : { a, b }, activation, POINT);
     return tf.reshape(product, [n, h, w, count]);
   }
   const attrs = { strides, dilations, pad, dataFormat: 'NHWC' };
-  if (!grouping.isDepthwise) return run('FusedConv2D', { x, filter }, attrs);
+  if (!grouping.isDepthwise) {
+    return run(c, 'FusedConv2D', bias ? { x, filter, bias } : { x, filter }, activation, attrs);
+  }
   const each = tf.reshape(filter, [kh, kw, channels, count / channels]);
-  return run('FusedDepthwiseConv2D', { x, filter: each }, attrs);
+  const inputs = bias ? { x, filter: each, bias } : { x, filter: each };
+  return run(c, 'FusedDepthwiseConv2D', inputs, activation, attrs);
+}
+
+/** The same data under another shape, for one kernel: kernels ask an input for its data and its shape, and nothing else. */
+const seenAs = ({ dataId, dtype }: Tf.Tensor, shape: number[]): Tf.Tensor =>
+  ({ dataId, dtype, shape }) satisfies Tf.TensorInfo as Tf.Tensor;
+
+const POINT = { transposeA: false, transposeB: false };
+const isOne = (n: number): boolean => n === 1;
+
+/** A kernel of tfjs without tfjs's own functions around it, which take longer than a small convolution. */
+function run(
+  { tf }: Call,
+  kernel: string,
+  inputs: Record<string, Tf.Tensor>,
+  { name, alpha }: Activation,
+  attrs: Record<string, unknown>,
+): Tf.Tensor {
+  const ending = { activation: name, leakyreluAlpha: alpha ?? 0 };
+  return tf.engine().runKernel(kernel, inputs, { ...attrs, ...ending } as Attrs);
 }
 
 type Attrs = NonNullable<Parameters<ReturnType<typeof Tf.engine>['runKernel']>[2]>;

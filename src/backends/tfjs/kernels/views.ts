@@ -11,6 +11,7 @@ import {
   type Kernel,
   type KernelTable,
   type Made,
+  made,
   orderOf,
   plain,
   type Run,
@@ -24,8 +25,8 @@ export function reshape(c: Call, x: Value, shape: readonly number[]): Made {
     fail(c, `[${x.shape.join(', ')}] cannot become [${shape.join(', ')}]`);
   }
   const where = reshaped(x.shape, orderOf(x), shape);
-  if (!where) return same(c, c.tf.reshape(plain(c, x), shape as number[]), x.dtype);
-  return same(c, c.tf.reshape(device(c, x), where.shape), x.dtype, where.order);
+  if (!where) return made(c.tf.reshape(plain(c, x), shape as number[]), x.dtype);
+  return made(c.tf.reshape(device(c, x), where.shape), x.dtype, where.order);
 }
 
 /** Whatever the numbers are, they stay where they lie. */
