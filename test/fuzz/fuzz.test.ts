@@ -76,25 +76,6 @@ describe('a known fault is still there, or its entry goes', () => {
   }
 });
 
-it('draws every operator that the interpreter has, but those with no generator yet', () => {
-  const others = Object.keys(KERNELS).filter((op) => !STEPS[op]);
-  expect(others.sort()).toMatchInlineSnapshot(`
-    [
-      "BitShift",
-      "BitwiseAnd",
-      "BitwiseNot",
-      "BitwiseOr",
-      "BitwiseXor",
-      "CastLike",
-      "Compress",
-      "EyeLike",
-      "IsInf",
-      "IsNaN",
-      "LRN",
-      "LpPool",
-      "MeanVarianceNormalization",
-      "Scatter",
-      "Swish",
-    ]
-  `);
+it('draws every operator that the interpreter has', () => {
+  expect(Object.keys(KERNELS).filter((op) => !STEPS[op])).toEqual([]);
 });

@@ -37,6 +37,13 @@ export const sparseSame = (op: string, runtime = CPU.runtime as string): KnownBu
     ),
 });
 
+export const evenResponse = (runtime = CPU.runtime as string): KnownBug => ({
+  ...{ ...CPU, runtime, op: 'LRN' },
+  when: ({ node }) => Number(node.attrs.size) % 2 === 0,
+  about: 'over an even number of channels it is refused',
+  example: () => single('LRN', { x: float32([1, 2, 1, 1], [1, 2]) }, { size: 2 }),
+});
+
 /** Operators that quantisation is moved across. */
 const MOVERS = [
   'Reshape',
@@ -56,6 +63,9 @@ export const ONNXRUNTIME_CPU: readonly KnownBug[] = [
   dilatedSame('AveragePool'),
   sparseSame('MaxPool'),
   sparseSame('AveragePool'),
+  dilatedSame('LpPool'),
+  sparseSame('LpPool'),
+  evenResponse(),
   {
     ...{ ...CPU, op: 'DequantizeLinear' },
     when: (site) =>

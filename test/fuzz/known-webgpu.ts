@@ -4,7 +4,7 @@ import { GraphBuilder } from '../../src/graph/builder.ts';
 import { encodeOnnx } from '../../src/graph/onnx/index.ts';
 import { numbered } from './generate/draws.ts';
 import { type Example, type KnownBug, single } from './known.ts';
-import { sparseSame } from './known-onnxruntime.ts';
+import { dilatedSame, evenResponse, sparseSame } from './known-onnxruntime.ts';
 
 const WEBGPU = { runtime: 'onnxruntime-webgpu', version: '1.30.0' } as const;
 
@@ -92,6 +92,9 @@ export const ONNXRUNTIME_WEBGPU: readonly KnownBug[] = [
   imprecise,
   sparseSame('AveragePool', WEBGPU.runtime),
   sparseSame('MaxPool', WEBGPU.runtime),
+  sparseSame('LpPool', WEBGPU.runtime),
+  dilatedSame('LpPool', WEBGPU.runtime),
+  evenResponse(WEBGPU.runtime),
   flat,
   {
     ...{ ...WEBGPU, op: 'Conv' },

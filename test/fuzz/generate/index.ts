@@ -7,6 +7,7 @@ import { indexing } from './indexing.ts';
 import { movement } from './movement.ts';
 import { normalisations } from './normalisations.ts';
 import { products } from './products.ts';
+import { rare } from './rare.ts';
 import { reductions } from './reductions.ts';
 import { shapes } from './shapes.ts';
 import { windows } from './windows.ts';
@@ -22,10 +23,11 @@ export const STEPS: Steps = {
   ...windows,
   ...normalisations,
   ...conversions,
+  ...rare,
 };
 
 /** Operator sets that exporters write, and those in which an operator changed its form. */
-const OPSETS = [17, 18, 13, 12, 11, 14, 16, 20, 21, 10, 9, 23];
+const OPSETS = [17, 18, 13, 12, 11, 14, 16, 20, 21, 10, 9, 23, 24];
 
 /** A graph that was drawn; what the sketch says of the reference is kept beside it. */
 export interface Drawn {

@@ -119,7 +119,7 @@ const transposed = fc
   );
 
 /** The first operator set whose pools take dilations. */
-const DILATED: Readonly<Record<string, number>> = { MaxPool: 10, AveragePool: 19 };
+const DILATED: Readonly<Record<string, number>> = { MaxPool: 10, AveragePool: 19, LpPool: 18 };
 
 function pool(op: string): fc.Arbitrary<Step> {
   return fc.tuple(windowed, fc.nat(1), fc.nat(1), fc.boolean()).map(
@@ -135,7 +135,8 @@ function pool(op: string): fc.Arbitrary<Step> {
         const given = {
           ...window.attrs,
           kernel_shape: window.kernel,
-          ...(ceil && s.opset >= 10 && { ceil_mode: 1 }),
+          ...(ceil && s.opset >= (op === 'LpPool' ? 18 : 10) && { ceil_mode: 1 }),
+          ...(op === 'LpPool' && { p: 1 + padded }),
           ...(op === 'AveragePool' && padded && { count_include_pad: 1 }),
         };
         const two = op === 'MaxPool' && indices && s.opset >= 8;
@@ -204,6 +205,7 @@ export const windows: Steps = {
   ConvTranspose: transposed,
   MaxPool: pool('MaxPool'),
   AveragePool: pool('AveragePool'),
+  LpPool: pool('LpPool'),
   GlobalAveragePool: global('GlobalAveragePool'),
   GlobalMaxPool: global('GlobalMaxPool'),
   Resize: resize,
