@@ -70,7 +70,7 @@ async function compared(name: string, engineName: EngineName, count: number): Pr
     return { ms: performance.now() - start, logits };
   };
   const ours = () => timed(async () => toNumbers((await session.run(feeds)).logits!));
-  const theirs = (forward: () => import('@tensorflow/tfjs').Tensor) => () =>
+  const theirs = (forward: () => import('@tensorflow/tfjs-core').Tensor) => () =>
     timed(() =>
       using(engine, async () => {
         const result = forward();

@@ -2,7 +2,7 @@
  * What somebody writes first: one tfjs call per ONNX node, everything in the graph's own order. It is what the tfjs backend's
  * planning is measured against, and nothing else; only what ViT needs is there.
  */
-import type * as Tf from '@tensorflow/tfjs';
+import type * as Tf from '@tensorflow/tfjs-core';
 import type { Graph, Node } from '../src/core/graph.ts';
 import { type Tensor, type Tensors, toNumbers } from '../src/core/tensor.ts';
 

@@ -3,7 +3,7 @@
  * weights are the zoo's, by name. What makes them good: NHWC throughout, batch normalisation folded, bias and activation within
  * the convolution or product, weights transposed once, attention by heads on wasm (its batched product is slow).
  */
-import type * as Tf from '@tensorflow/tfjs';
+import type * as Tf from '@tensorflow/tfjs-core';
 import type { Tensors } from '../src/core/tensor.ts';
 
 export type Forward = (image: Float32Array) => Tf.Tensor;

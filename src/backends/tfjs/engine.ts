@@ -1,6 +1,6 @@
 import { createRequire } from 'node:module';
 import { dirname, join, sep } from 'node:path';
-import type * as Tf from '@tensorflow/tfjs';
+import type * as Tf from '@tensorflow/tfjs-core';
 import type { Device } from '../../core/backend.ts';
 import { reasonOf, VersusError } from '../../core/errors.ts';
 import { cpuDevice } from '../cpu-device.ts';
@@ -66,6 +66,7 @@ const backendOf = (name: EngineName): string => name;
 const LOADERS: Readonly<Record<EngineName, () => Promise<Engine>>> = {
   cpu: async () => {
     const tf = await loadTf();
+    await import('@tensorflow/tfjs-backend-cpu');
     return started('cpu', tf, cpuDevice());
   },
   wasm: async () => {
@@ -125,11 +126,11 @@ async function started(name: EngineName, tf: typeof Tf, device: Device): Promise
     queue?.submitQueue();
     await queue?.device.queue.onSubmittedWorkDone();
   };
-  return { name, tf, version: tf.version.tfjs, device, done };
+  return { name, tf, version: tf.version_core, device, done };
 }
 
 async function loadTf(): Promise<typeof Tf> {
-  const module = (await import('@tensorflow/tfjs')) as unknown as { default?: typeof Tf } & typeof Tf;
+  const module = (await import('@tensorflow/tfjs-core')) as unknown as { default?: typeof Tf } & typeof Tf;
   const tf = module.default ?? module;
   // Without this it greets on the console.
   tf.enableProdMode();

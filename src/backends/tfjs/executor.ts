@@ -1,4 +1,4 @@
-import type * as Tf from '@tensorflow/tfjs';
+import type * as Tf from '@tensorflow/tfjs-core';
 import type { NodeTime, Placement } from '../../core/backend.ts';
 import { reasonOf, VersusError } from '../../core/errors.ts';
 import type { Graph, Node, Param } from '../../core/graph.ts';

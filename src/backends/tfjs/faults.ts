@@ -1,4 +1,4 @@
-import type * as Tf from '@tensorflow/tfjs';
+import type * as Tf from '@tensorflow/tfjs-core';
 import { VersusError } from '../../core/errors.ts';
 
 /** What catching errors needs of a GPUDevice. */

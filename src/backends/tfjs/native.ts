@@ -1,5 +1,5 @@
 import { createRequire } from 'node:module';
-import type * as Tf from '@tensorflow/tfjs';
+import type * as Tf from '@tensorflow/tfjs-core';
 import type { Device } from '../../core/backend.ts';
 import { reasonOf, VersusError } from '../../core/errors.ts';
 import { cpuDevice } from '../cpu-device.ts';

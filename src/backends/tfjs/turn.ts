@@ -1,4 +1,4 @@
-import type * as Tf from '@tensorflow/tfjs';
+import type * as Tf from '@tensorflow/tfjs-core';
 
 /** Engines move tensors of up to this rank. */
 const MOST = 6;

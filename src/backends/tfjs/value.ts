@@ -1,4 +1,4 @@
-import type * as Tf from '@tensorflow/tfjs';
+import type * as Tf from '@tensorflow/tfjs-core';
 import type { DType, Tensor } from '../../core/tensor.ts';
 
 /**

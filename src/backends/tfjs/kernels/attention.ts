@@ -1,4 +1,4 @@
-import type * as Tf from '@tensorflow/tfjs';
+import type * as Tf from '@tensorflow/tfjs-core';
 import { numberAttr } from '../../../graph/kernels/kernel.ts';
 import { identity } from '../order.ts';
 import type { Value } from '../value.ts';

@@ -1,4 +1,4 @@
-import type * as Tf from '@tensorflow/tfjs';
+import type * as Tf from '@tensorflow/tfjs-core';
 import type { DType } from '../../../core/tensor.ts';
 import { identity, isIdentity, type Order, sameOrder } from '../order.ts';
 import type { Value } from '../value.ts';

@@ -1,4 +1,4 @@
-import type * as Tf from '@tensorflow/tfjs';
+import type * as Tf from '@tensorflow/tfjs-core';
 import { numberAttr } from '../../../graph/kernels/kernel.ts';
 import { transposedWindow, type Window } from '../../../graph/kernels/window.ts';
 import type { Value } from '../value.ts';

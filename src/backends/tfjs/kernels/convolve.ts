@@ -1,4 +1,4 @@
-import type * as Tf from '@tensorflow/tfjs';
+import type * as Tf from '@tensorflow/tfjs-core';
 import type { Window } from '../../../graph/kernels/window.ts';
 import { type Grouping, joined, separated } from './groups.ts';
 import type { Call } from './kernel.ts';

@@ -1,4 +1,4 @@
-import type * as Tf from '@tensorflow/tfjs';
+import type * as Tf from '@tensorflow/tfjs-core';
 import { textAttr } from '../../../graph/kernels/kernel.ts';
 import { identity, isIdentity } from '../order.ts';
 import { turned } from '../turn.ts';

@@ -1,4 +1,4 @@
-import type * as Tf from '@tensorflow/tfjs';
+import type * as Tf from '@tensorflow/tfjs-core';
 import type { Call } from './kernel.ts';
 
 /** Engines know up to 4, 5 or 6 axes, by kernel; wasm computes nonsense beyond. What has more is folded. */

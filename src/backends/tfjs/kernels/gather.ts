@@ -1,4 +1,4 @@
-import type * as Tf from '@tensorflow/tfjs';
+import type * as Tf from '@tensorflow/tfjs-core';
 import { axisOf, numberAttr } from '../../../graph/kernels/kernel.ts';
 import { stridesOf } from '../../../graph/kernels/strided.ts';
 import { identity, placesOf } from '../order.ts';

@@ -1,4 +1,4 @@
-import type * as Tf from '@tensorflow/tfjs';
+import type * as Tf from '@tensorflow/tfjs-core';
 import { numberAttr, textAttr } from '../../../graph/kernels/kernel.ts';
 import { type Call, fail, input, type KernelTable, kernel, type Made, plain, refuse } from './kernel.ts';
 import { fromSpatial, spatial } from './spatial.ts';

@@ -1,4 +1,4 @@
-import type * as Tf from '@tensorflow/tfjs';
+import type * as Tf from '@tensorflow/tfjs-core';
 import type { Value } from '../value.ts';
 import type { Call } from './kernel.ts';
 

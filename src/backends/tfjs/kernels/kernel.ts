@@ -1,4 +1,4 @@
-import type * as Tf from '@tensorflow/tfjs';
+import type * as Tf from '@tensorflow/tfjs-core';
 import { VersusError } from '../../../core/errors.ts';
 import type { Node } from '../../../core/graph.ts';
 import { allocate, type DType, elementCount, type Tensor, toNumbers } from '../../../core/tensor.ts';

@@ -1,4 +1,4 @@
-import type * as Tf from '@tensorflow/tfjs';
+import type * as Tf from '@tensorflow/tfjs-core';
 import { numberAttr } from '../../../graph/kernels/kernel.ts';
 import type { Value } from '../value.ts';
 import {
@@ -31,8 +31,9 @@ function product(c: Call, a: Value, b: Value, options: Product = {}): Tf.Tensor 
   const batch = right.shape.slice(0, -2);
   if (left.size > 0 && right.size > 0 && batch.every((d) => d === 1) && batch.length <= left.rank - 2) {
     const [k, n] = right.shape.slice(-2) as [number, number];
-    const rows = left.reshape([-1, k]);
-    return multiplied(c, rows, right.reshape([k, n]), options).reshape([...left.shape.slice(0, -1), n]);
+    const rows = c.tf.reshape(left, [-1, k]);
+    const result = multiplied(c, rows, c.tf.reshape(right, [k, n]), options);
+    return c.tf.reshape(result, [...left.shape.slice(0, -1), n]);
   }
   const result = batched(c, left, right);
   return finished(c, options.bias ? c.tf.add(result, options.bias) : result, options);

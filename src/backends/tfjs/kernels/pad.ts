@@ -1,4 +1,4 @@
-import type * as Tf from '@tensorflow/tfjs';
+import type * as Tf from '@tensorflow/tfjs-core';
 import { toNumbers } from '../../../core/tensor.ts';
 import { axisOf, intsAttr, numberAttr, textAttr } from '../../../graph/kernels/kernel.ts';
 import { placesOf } from '../order.ts';

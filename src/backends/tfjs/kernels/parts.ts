@@ -1,4 +1,4 @@
-import type * as Tf from '@tensorflow/tfjs';
+import type * as Tf from '@tensorflow/tfjs-core';
 import { axisOf, intsAttr, numberAttr } from '../../../graph/kernels/kernel.ts';
 import { identity, placesOf } from '../order.ts';
 import type { Value } from '../value.ts';

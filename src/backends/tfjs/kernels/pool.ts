@@ -1,4 +1,4 @@
-import type * as Tf from '@tensorflow/tfjs';
+import type * as Tf from '@tensorflow/tfjs-core';
 import { intsAttr, numberAttr } from '../../../graph/kernels/kernel.ts';
 import { type Window, windowOf } from '../../../graph/kernels/window.ts';
 import { placesOf } from '../order.ts';

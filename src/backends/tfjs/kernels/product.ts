@@ -1,4 +1,4 @@
-import type * as Tf from '@tensorflow/tfjs';
+import type * as Tf from '@tensorflow/tfjs-core';
 import { numberAttr, textAttr } from '../../../graph/kernels/kernel.ts';
 import { identity, type Order } from '../order.ts';
 import type { Value } from '../value.ts';
@@ -59,12 +59,12 @@ export function batched(c: Call, a: Tf.Tensor, b: Tf.Tensor): Tf.Tensor {
   const batch = broadcast(a.shape.slice(0, -2), b.shape.slice(0, -2));
   const count = batch.reduce((total, d) => total * d, 1);
   const pieces: Tf.Tensor[] = [];
-  const left = a.reshape([-1, m, k]);
-  const right = b.reshape([-1, k, n]);
+  const left = tf.reshape(a, [-1, m, k]);
+  const right = tf.reshape(b, [-1, k, n]);
   const places = { a: strides(a.shape.slice(0, -2), batch), b: strides(b.shape.slice(0, -2), batch) };
   for (let i = 0; i < count; i++) {
-    const x = tf.slice(left, [at(places.a, batch, i), 0, 0], [1, m, k]).reshape([m, k]);
-    const y = tf.slice(right, [at(places.b, batch, i), 0, 0], [1, k, n]).reshape([k, n]);
+    const x = tf.reshape(tf.slice(left, [at(places.a, batch, i), 0, 0], [1, m, k]), [m, k]);
+    const y = tf.reshape(tf.slice(right, [at(places.b, batch, i), 0, 0], [1, k, n]), [k, n]);
     pieces.push(tf.matMul(x, y));
   }
   const joined = pieces.length === 1 ? pieces[0]! : tf.concat(pieces, 0);

@@ -1,4 +1,4 @@
-import type * as Tf from '@tensorflow/tfjs';
+import type * as Tf from '@tensorflow/tfjs-core';
 import type { DType } from '../../../core/tensor.ts';
 import { dtypeOf } from '../../../graph/dtypes.ts';
 import { axisOf, numberAttr } from '../../../graph/kernels/kernel.ts';

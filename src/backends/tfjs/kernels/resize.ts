@@ -1,4 +1,4 @@
-import type * as Tf from '@tensorflow/tfjs';
+import type * as Tf from '@tensorflow/tfjs-core';
 import { float32 } from '../../../core/tensor.ts';
 import { numberAttr, textAttr } from '../../../graph/kernels/kernel.ts';
 import { type Resampled, resampledAxes } from '../../../graph/kernels/resize.ts';

@@ -1,4 +1,4 @@
-import type * as Tf from '@tensorflow/tfjs';
+import type * as Tf from '@tensorflow/tfjs-core';
 import { axisOf, numberAttr, textAttr } from '../../../graph/kernels/kernel.ts';
 import { alongAxis, tuples } from './gather.ts';
 import {

@@ -1,4 +1,4 @@
-import type * as Tf from '@tensorflow/tfjs';
+import type * as Tf from '@tensorflow/tfjs-core';
 import { numberAttr, textAttr } from '../../../graph/kernels/kernel.ts';
 import { one } from './broadcast.ts';
 import type { Call, KernelTable } from './kernel.ts';
