@@ -1,6 +1,7 @@
 import { allocate, elementCount, type Tensor, type TensorData, toFloat16 } from '../../core/tensor.ts';
 import type { Engine } from './engine.ts';
 import { identity, permutation } from './order.ts';
+import { isSpent, unspent } from './spent.ts';
 import { turned } from './turn.ts';
 import type { Value } from './value.ts';
 
@@ -9,7 +10,7 @@ export async function download(engine: Engine, value: Value): Promise<Tensor> {
   if (value.host) return value.host;
   const { dtype, shape } = value;
   if (elementCount(shape) === 0) return { dtype, shape, data: allocate(dtype, 0) };
-  const there = value.device!;
+  const there = unspent(value.device!);
   const moved = value.order
     ? engine.tf.tidy(() => turned(engine.tf, there, permutation(value.order!, identity(shape.length))))
     : there;
@@ -18,6 +19,18 @@ export async function download(engine: Engine, value: Value): Promise<Tensor> {
   } finally {
     if (moved !== there) moved.dispose();
   }
+}
+
+/** Whether a value's numbers are on the engine alone. */
+export const isAway = (value: Value | undefined): value is Value =>
+  value !== undefined && value.host === undefined;
+
+/**
+ * Brings a value's numbers to the host, where they then are besides. Those of a weight that was given back are missing: the host
+ * multiplies by one of those only what has no elements.
+ */
+export async function onto(engine: Engine, value: Value | undefined): Promise<void> {
+  if (isAway(value) && !isSpent(value.device)) value.host = await download(engine, value);
 }
 
 /** The engine's float32, int32 or bool as the graph's type; floats are rounded to nearest even. */

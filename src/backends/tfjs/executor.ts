@@ -5,7 +5,7 @@ import type { Graph, Node, Param } from '../../core/graph.ts';
 import type { Tensor } from '../../core/tensor.ts';
 import type { Numbers } from '../../transform/optimise.ts';
 import { constants } from './constants.ts';
-import { download } from './download.ts';
+import { isAway, onto } from './download.ts';
 import type { Engine } from './engine.ts';
 import { Fixed } from './fixed.ts';
 import { computedOnHost, leftToHost, onHost } from './host.ts';
@@ -248,14 +248,7 @@ export class Executor {
   }
 }
 
-/** Brings a value's numbers to the host, where they then are besides. */
-async function onto(engine: Engine, value: Value | undefined): Promise<void> {
-  if (isAway(value)) value.host = await download(engine, value);
-}
-
 const NONE: readonly undefined[] = [];
-
-const isAway = (value: Value | undefined): value is Value => value !== undefined && value.host === undefined;
 
 const isUnchanging = (value: Value | undefined): boolean => value === undefined || value.fixed;
 

@@ -1,7 +1,8 @@
 import type * as Tf from '@tensorflow/tfjs-core';
 import type { Node } from '../../../core/graph.ts';
-import { numberAttr } from '../../../graph/kernels/kernel.ts';
+import { numberAttr, textAttr } from '../../../graph/kernels/kernel.ts';
 import { type Window, windowOf } from '../../../graph/kernels/window.ts';
+import { spend } from '../spent.ts';
 import type { Value } from '../value.ts';
 import { type Activation, convolve } from './convolve.ts';
 import { type Grouping, groupingOf, parts, withZeros } from './groups.ts';
@@ -25,6 +26,8 @@ interface Plan {
   readonly filter: readonly number[];
   readonly window: Window;
   readonly grouping: Grouping;
+  /** The engine packs the filter once for images of any size. */
+  readonly isPacked: boolean;
 }
 
 /** Of each node for the shapes that it saw last: a small convolution takes no longer than planning it. */
@@ -39,14 +42,16 @@ export function convolution(c: Call, activation = LINEAR): readonly Made[] {
     plans.set(c.node, plan);
   }
   const { window, grouping } = plan;
+  const filters = weights(c, w, grouping);
   const out = convolve(c, {
     x: spatial(c, x),
     window,
     grouping,
-    filters: weights(c, w, grouping),
+    filters,
     bias: biasOf(c, w.shape[0]!, grouping.count),
     activation,
   });
+  if (plan.isPacked) spend(c.engine, w, filters[0]!);
   return [fromSpatial(c, out, x)];
 }
 
@@ -62,7 +67,10 @@ function planned(c: Call, image: readonly number[], filter: readonly number[]): 
     fail(c, `${channels} channels and ${filters} filters of depth ${depth} don't fit ${groups} groups`);
   }
   const window = planar(windowOf(c, image.slice(2), filter.slice(2)));
-  return { image, filter, window, grouping: groupingOf(channels, filters, groups, window.kernel.length) };
+  const grouping = groupingOf(channels, filters, groups, window.kernel.length);
+  const isPacked =
+    groups === 1 && image.length === 4 && /^(NOTSET|VALID)$/.test(textAttr(c, 'auto_pad', 'NOTSET'));
+  return { image, filter, window, grouping, isPacked };
 }
 
 /** [filters, depth, …kernel] as [height, width, depth, filters], a signal's kernel as one of one row. */

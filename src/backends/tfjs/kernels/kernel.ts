@@ -4,6 +4,7 @@ import type { Node } from '../../../core/graph.ts';
 import { allocate, type DType, elementCount, type Tensor, toNumbers } from '../../../core/tensor.ts';
 import type { Engine } from '../engine.ts';
 import { identity, isIdentity, type Order, permutation, sameOrder } from '../order.ts';
+import { unspent } from '../spent.ts';
 import { turned } from '../turn.ts';
 import { engineType, isFloat, type Value } from '../value.ts';
 
@@ -105,7 +106,7 @@ export const plain = (c: Call, value: Value): Tf.Tensor => laid(c, value, identi
 export function laid(c: Call, value: Value, order: Order): Tf.Tensor {
   const from = orderOf(value);
   if (sameOrder(from, order)) return device(c, value);
-  const move = (): Tf.Tensor => turned(c.tf, device(c, value), permutation(from, order));
+  const move = (): Tf.Tensor => turned(c.tf, unspent(device(c, value)), permutation(from, order));
   if (!value.fixed) return move();
   const moved = form(c, value, ORDER + order, move);
   if (value.sole && value.device) {
@@ -120,7 +121,11 @@ const ORDER = 'order ';
 /** The tensor of a value of which only forms in other orders are left. */
 function restored(c: Call, value: Value): Tf.Tensor {
   const [name, form] = [...value.forms!].find(([key]) => key.startsWith(ORDER))!;
-  return turned(c.tf, form, permutation(name.slice(ORDER.length).split(',').map(Number), orderOf(value)));
+  return turned(
+    c.tf,
+    unspent(form),
+    permutation(name.slice(ORDER.length).split(',').map(Number), orderOf(value)),
+  );
 }
 
 /** Another form of a fixed value, made once and kept with it; of any other value, made now. */

@@ -1,5 +1,6 @@
 import type * as Tf from '@tensorflow/tfjs-core';
 import { numberAttr } from '../../../graph/kernels/kernel.ts';
+import { spend } from '../spent.ts';
 import type { Value } from '../value.ts';
 import {
   type Call,
@@ -33,6 +34,7 @@ function product(c: Call, a: Value, b: Value, options: Product = {}): Tf.Tensor 
     const [k, n] = right.shape.slice(-2) as [number, number];
     const rows = c.tf.reshape(left, [-1, k]);
     const result = multiplied(c, rows, c.tf.reshape(right, [k, n]), options);
+    spend(c.engine, b, right);
     return c.tf.reshape(result, [...left.shape.slice(0, -1), n]);
   }
   const result = batched(c, left, right);
