@@ -22,8 +22,6 @@ const ENGINES = (process.env.TFJS_ENGINES ?? 'wasm,cpu').split(',') as EngineNam
 
 const agree = async (name: EngineName, cases: fc.Arbitrary<OperatorCase>, numRuns: number) => {
   const engine = await loadEngine(name);
-  // Small tensors would be computed on the CPU without a shader.
-  if (name === 'webgpu') engine.tf.env().set('WEBGPU_CPU_FORWARD', false);
   await fc.assert(
     fc.asyncProperty(cases, fc.constantFrom(...ENTRIES), async (c, entry) => {
       const expected = runInterpreter(c);
@@ -63,7 +61,6 @@ describe.skipIf(!webgpu.available)(`tfjs-webgpu, whose shaders take long to comp
   it('throws when the device refuses a kernel', async () => {
     const engine = await loadEngine('webgpu');
     const { tf } = engine;
-    tf.env().set('WEBGPU_CPU_FORWARD', false);
     // tfjs's shader for the transposition of whole numbers has a mistake.
     const wrong = using(engine, () => tf.transpose(tf.ones([2, 3, 4], 'int32'), [2, 1, 0]).data());
     await expect(wrong).rejects.toThrow(/device refuses a kernel/);

@@ -84,8 +84,6 @@ function graphOf(c: OperatorCase, { turn, isFixed }: Layout): { graph: Graph; fe
 /** Runs twice, the second time with what the first one kept. */
 async function onEngine(name: EngineName, graph: Graph, feeds: Tensors): Promise<Tensors[]> {
   const engine = await loadEngine(name);
-  // Small tensors would be computed on the CPU without a shader.
-  if (name === 'webgpu') engine.tf.env().set('WEBGPU_CPU_FORWARD', false);
   return using(engine, async () => {
     const before = engine.tf.memory().numTensors;
     const read = async (p: Param) => ({ dtype: p.dtype, shape: p.shape, data: p.data! });

@@ -55,11 +55,6 @@ const [config, name] = process.argv.slice(2) as [string, string | undefined];
 if (name === undefined) process.send!(await probedBackends(config));
 else {
   const backend = await backendNamed(config, name);
-  // Small tensors would be computed on the CPU without a shader.
-  if (name === 'tfjs-webgpu') {
-    const { loadEngine } = await import('../../src/backends/tfjs/engine.ts');
-    (await loadEngine('webgpu')).tf.env().set('WEBGPU_CPU_FORWARD', false);
-  }
   process.on('message', async (task: Task) => {
     const outcome = await run(backend, task);
     process.send!(outcome);

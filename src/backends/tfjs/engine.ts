@@ -81,6 +81,8 @@ const LOADERS: Readonly<Record<EngineName, () => Promise<Engine>>> = {
     const gpu = await openGpu();
     const tf = await loadTf();
     await import('@tensorflow/tfjs-backend-webgpu');
+    // Else it computes small tensors on the processor, and nobody is told.
+    tf.env().set('WEBGPU_CPU_FORWARD', false);
     return started('webgpu', tf, adapterDevice(gpu));
   },
   tensorflow: async () => {
