@@ -2,7 +2,17 @@ import type * as Tf from '@tensorflow/tfjs-core';
 import { numberAttr } from '../../../graph/kernels/kernel.ts';
 import { identity } from '../order.ts';
 import type { Value } from '../value.ts';
-import { type Call, input, type KernelTable, kernel, laid, type Made, made, plain } from './kernel.ts';
+import {
+  type Call,
+  cutOut,
+  input,
+  type KernelTable,
+  kernel,
+  laid,
+  type Made,
+  made,
+  plain,
+} from './kernel.ts';
 import { batched, WORTH_A_CALL } from './product.ts';
 
 /** Heads beside each other in every row: where a projection leaves them, and where the next one wants them. */
@@ -80,13 +90,13 @@ function byHeads(c: Call, q: Value, k: Value, v: Value, scale: number): Made[] {
 
 /** The rows of one image. */
 function image(c: Call, x: Tf.Tensor2D, b: number, length: number): Tf.Tensor2D {
-  return x.shape[0] === length ? x : c.tf.slice(x, [b * length, 0], [length, x.shape[1]]);
+  return x.shape[0] === length ? x : cutOut(c, x, [b * length, 0], [length, x.shape[1]]);
 }
 
 /** One head of keys [heads · width, N]. */
 function headOf(c: Call, keys: Tf.Tensor2D, h: number, heads: number): Tf.Tensor2D {
   const width = keys.shape[0] / heads;
-  return c.tf.slice(keys, [h * width, 0], [width, keys.shape[1]]);
+  return cutOut(c, keys, [h * width, 0], [width, keys.shape[1]]);
 }
 
 /** [batch · sequence, heads · width]. */
@@ -99,7 +109,7 @@ function rows(c: Call, x: Value, scale: number): Tf.Tensor2D {
 /** The rows of one image and the columns of one head. */
 function cut(c: Call, x: Tf.Tensor2D, b: number, length: number, h: number, heads: number): Tf.Tensor2D {
   const width = x.shape[1] / heads;
-  return c.tf.slice(x, [b * length, h * width], [length, width]);
+  return cutOut(c, x, [b * length, h * width], [length, width]);
 }
 
 /** What is added to the scores of one head, of rank 2 or less. */
@@ -109,7 +119,7 @@ function maskOf(c: Call, mask: Tf.Tensor, b: number, h: number): Tf.Tensor {
   const outer = [1, 1, ...mask.shape.slice(0, -2)].slice(-2) as [number, number];
   const whole = c.tf.reshape(mask, [...outer, m, n]);
   const place = [outer[0] === 1 ? 0 : b, outer[1] === 1 ? 0 : h, 0, 0];
-  return c.tf.reshape(c.tf.slice(whole, place, [1, 1, m, n]), [m, n]);
+  return c.tf.reshape(cutOut(c, whole, place, [1, 1, m, n]), [m, n]);
 }
 
 export const attentions: KernelTable = { Attention: kernel(attention) };

@@ -1,7 +1,7 @@
 import type * as Tf from '@tensorflow/tfjs-core';
 import type { Window } from '../../../graph/kernels/window.ts';
 import { type Grouping, joined, separated } from './groups.ts';
-import type { Call } from './kernel.ts';
+import { type Call, seenAs } from './kernel.ts';
 import { padded, padding, strided } from './spatial.ts';
 
 /** What a convolution ends with, by tfjs's names. */
@@ -87,10 +87,6 @@ function one(
   const inputs = bias ? { x, filter: each, bias } : { x, filter: each };
   return run(c, 'FusedDepthwiseConv2D', inputs, activation, attrs);
 }
-
-/** The same data under another shape, for one kernel: kernels ask an input for its data and its shape, and nothing else. */
-const seenAs = ({ dataId, dtype }: Tf.Tensor, shape: number[]): Tf.Tensor =>
-  ({ dataId, dtype, shape }) satisfies Tf.TensorInfo as Tf.Tensor;
 
 const POINT = { transposeA: false, transposeB: false };
 const isOne = (n: number): boolean => n === 1;

@@ -7,6 +7,7 @@ import { identity, isIdentity, type Order, permutation, sameOrder } from '../ord
 import { unspent } from '../spent.ts';
 import { turned } from '../turn.ts';
 import { engineType, isFloat, type Value } from '../value.ts';
+import { WASM_SLICE } from '../wasm-slice.ts';
 
 /** One node being computed on an engine. */
 export interface Call {
@@ -91,6 +92,21 @@ export function device(c: Call, value: Value): Tf.Tensor {
   // What is put there stays with the value, beyond this kernel.
   if (!value.device) value.device = c.tf.keep(value.host ? upload(c, value.host) : restored(c, value));
   return value.device;
+}
+
+/** The same data under another shape, for one kernel: kernels ask an input for its data and its shape, and nothing else. */
+export const seenAs = ({ dataId, dtype }: Tf.Tensor, shape: number[]): Tf.Tensor =>
+  ({ dataId, dtype, shape }) satisfies Tf.TensorInfo as Tf.Tensor;
+
+/** A cut of a tensor that has elements, and of which some are left. */
+export function cutOut<T extends Tf.Tensor>(
+  { tf, engine }: Pick<Call, 'tf' | 'engine'>,
+  x: T,
+  begin: number[],
+  size: number[],
+): T {
+  if (engine.name !== 'wasm') return tf.slice(x, begin, size);
+  return tf.engine().runKernel(WASM_SLICE, { x }, { begin, size });
 }
 
 /** The order in which a value's axes lie. */

@@ -31,11 +31,10 @@ function product(c: Call, a: Value, b: Value, options: Product = {}): Tf.Tensor 
   }
   const batch = right.shape.slice(0, -2);
   if (left.size > 0 && right.size > 0 && batch.every((d) => d === 1) && batch.length <= left.rank - 2) {
-    const [k, n] = right.shape.slice(-2) as [number, number];
-    const rows = c.tf.reshape(left, [-1, k]);
-    const result = multiplied(c, rows, c.tf.reshape(right, [k, n]), options);
+    const shape = [...left.shape.slice(0, -1), right.shape.at(-1)!];
+    const result = multiplied(c, left, right, shape, options);
     spend(c.engine, b, right);
-    return c.tf.reshape(result, [...left.shape.slice(0, -1), n]);
+    return result;
   }
   const result = batched(c, left, right);
   return finished(c, options.bias ? c.tf.add(result, options.bias) : result, options);

@@ -6,6 +6,7 @@ import { around, MOST_AXES } from './fold.ts';
 import {
   atHost,
   type Call,
+  cutOut,
   device,
   fail,
   input,
@@ -86,7 +87,8 @@ const split: Kernel = {
 /** A run of `size` elements along one place. */
 function cut(c: Call, x: Tf.Tensor, place: number, start: number, size: number): Tf.Tensor {
   return around(c, x, place, (t, at) =>
-    c.tf.slice(
+    cutOut(
+      c,
       t,
       t.shape.map((_, i) => (i === at ? start : 0)),
       t.shape.map((d, i) => (i === at ? size : d)),
@@ -132,7 +134,7 @@ const slice: Kernel = {
 /** A part of a tensor; nothing is copied where it is the whole. */
 export function section(c: Call, x: Tf.Tensor, begin: number[], sizes: number[]): Tf.Tensor {
   if (sizes.every((d, place) => d === x.shape[place])) return x;
-  if (x.rank <= MOST_AXES) return c.tf.slice(x, begin, sizes);
+  if (x.rank <= MOST_AXES) return cutOut(c, x, begin, sizes);
   return sizes.reduce((t, d, place) => (d === t.shape[place] ? t : cut(c, t, place, begin[place]!, d)), x);
 }
 
