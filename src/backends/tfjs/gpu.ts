@@ -1,5 +1,6 @@
 import type { Device } from '../../core/backend.ts';
 import { reasonOf, VersusError } from '../../core/errors.ts';
+import { isSoftwareAdapter } from '../software-adapter.ts';
 
 /** What WebGPU says of an adapter (`GPUAdapterInfo`). */
 export interface AdapterInfo {
@@ -13,8 +14,6 @@ export interface AdapterInfo {
 interface Gpu {
   requestAdapter(options?: object): Promise<{ readonly info: AdapterInfo } | null>;
 }
-
-const SOFTWARE = /llvmpipe|lavapipe|swiftshader|software|basic render/i;
 
 /** Dawn ends the process when its instance is collected while devices live: this keeps it. */
 let instance: Gpu | undefined;
@@ -59,12 +58,16 @@ function define(name: string, value: object): void {
   Object.defineProperty(globalThis, name, { value, configurable: true, writable: true });
 }
 
+/** Mesa describes itself as `llvmpipe: Mesa 25.0.7 (LLVM 15.0.6) 0.0.1`: the device's name, then its driver. */
+const DESCRIBED = /^([^:]+): (.+?)(?: [\d.]+)?$/;
+
 export function adapterDevice(info: AdapterInfo): Device {
-  const name = info.device || info.description || info.architecture || info.vendor || 'WebGPU adapter';
+  const described = DESCRIBED.exec(info.description);
+  const name = described?.[1] ?? (info.device || info.architecture || info.vendor || 'WebGPU adapter');
   return {
     kind: 'gpu',
     name,
-    driver: info.description && info.description !== name ? info.description : null,
-    software: info.isFallbackAdapter === true || SOFTWARE.test(`${name} ${info.description}`),
+    driver: described?.[2] ?? (info.description || null),
+    software: info.isFallbackAdapter === true || isSoftwareAdapter(`${name} ${info.description}`),
   };
 }

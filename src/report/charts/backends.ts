@@ -105,8 +105,6 @@ function seriesOf(
       ),
       backgroundColor: present.map((row) => (row === null || isRanked(row) ? fill : faded(fill, 0.15))),
       swatch: fill,
-      // A backend that was not asked for a model leaves no gap there.
-      skipNull: true,
       maxBarThickness: 24,
       borderRadius: 3,
     };
