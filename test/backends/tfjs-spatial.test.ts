@@ -128,7 +128,8 @@ const RUNS_ON: readonly (readonly [EngineName, number])[] = [
 for (const [name, runs] of RUNS_ON) {
   const availability = await tfjs(name).probe();
   const suite = availability.available ? describe : describe.skip;
-  suite(`tfjs-${name} and the interpreter agree, whatever the order of axes, on`, () => {
+  const reason = availability.available ? '' : ` (skipped: ${availability.reason})`;
+  suite(`tfjs-${name} and the interpreter agree, whatever the order of axes${reason}, on`, () => {
     it.each(Object.entries(SPATIAL))('%s', async (_op, cases) => {
       await fc.assert(
         fc.asyncProperty(cases, layout, async (c, l) => {

@@ -4,7 +4,8 @@ import { numberAttr, textAttr } from '../../../graph/kernels/kernel.ts';
 import { type Window, windowOf } from '../../../graph/kernels/window.ts';
 import { spend } from '../spent.ts';
 import type { Value } from '../value.ts';
-import { type Activation, convolve } from './convolve.ts';
+import { LINEAR } from './activation.ts';
+import { convolve } from './convolve.ts';
 import { type Grouping, groupingOf, parts, withZeros } from './groups.ts';
 import {
   type Call,
@@ -18,8 +19,6 @@ import {
   plain,
 } from './kernel.ts';
 import { fromSpatial, planar, spatial } from './spatial.ts';
-
-const LINEAR: Activation = { name: 'linear' };
 
 interface Plan {
   readonly image: readonly number[];

@@ -1,14 +1,9 @@
 import type * as Tf from '@tensorflow/tfjs-core';
 import type { Window } from '../../../graph/kernels/window.ts';
+import { type Activation, activated } from './activation.ts';
 import { type Grouping, joined, separated } from './groups.ts';
 import { type Call, seenAs } from './kernel.ts';
 import { padded, padding, strided } from './spatial.ts';
-
-/** What a convolution ends with, by tfjs's names. */
-export interface Activation {
-  readonly name: 'linear' | 'relu' | 'relu6' | 'leakyrelu' | 'elu' | 'sigmoid';
-  readonly alpha?: number;
-}
 
 /** A convolution of tensors whose channels lie last. */
 export interface Convolution {
@@ -104,11 +99,3 @@ function run(
 }
 
 type Attrs = NonNullable<Parameters<ReturnType<typeof Tf.engine>['runKernel']>[2]>;
-
-function activated({ tf }: Call, x: Tf.Tensor, { name, alpha }: Activation): Tf.Tensor {
-  if (name === 'relu') return tf.relu(x);
-  if (name === 'relu6') return tf.relu6(x);
-  if (name === 'elu') return tf.elu(x);
-  if (name === 'sigmoid') return tf.sigmoid(x);
-  return name === 'leakyrelu' ? tf.leakyRelu(x, alpha ?? 0.01) : x;
-}

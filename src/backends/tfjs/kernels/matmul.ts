@@ -2,6 +2,7 @@ import type * as Tf from '@tensorflow/tfjs-core';
 import { numberAttr } from '../../../graph/kernels/kernel.ts';
 import { spend } from '../spent.ts';
 import type { Value } from '../value.ts';
+import { activated, activationOf, LINEAR } from './activation.ts';
 import {
   type Call,
   device,
@@ -14,7 +15,7 @@ import {
   type Made,
   made,
 } from './kernel.ts';
-import { activationOf, batched, type Epilogue, matrices, multiplied } from './product.ts';
+import { batched, type Epilogue, matrices, multiplied } from './product.ts';
 
 interface Product extends Epilogue {
   readonly transA?: boolean;
@@ -37,24 +38,12 @@ function product(c: Call, a: Value, b: Value, options: Product = {}): Tf.Tensor 
     return result;
   }
   const result = batched(c, left, right);
-  return finished(c, options.bias ? c.tf.add(result, options.bias) : result, options);
+  return ended(c, result, options);
 }
 
-function finished({ tf }: Call, x: Tf.Tensor, { activation = 'linear', leak = 0.01 }: Epilogue): Tf.Tensor {
-  switch (activation) {
-    case 'linear':
-      return x;
-    case 'relu':
-      return tf.relu(x);
-    case 'relu6':
-      return tf.relu6(x);
-    case 'elu':
-      return tf.elu(x);
-    case 'leakyrelu':
-      return tf.leakyRelu(x, leak);
-    case 'sigmoid':
-      return tf.sigmoid(x);
-  }
+/** What a kernel could not end with itself. */
+function ended(c: Call, x: Tf.Tensor, { bias, activation = LINEAR }: Epilogue): Tf.Tensor {
+  return activated(c, bias ? c.tf.add(x, bias) : x, activation);
 }
 
 /** Vectors are matrices of one row or one column, whose axis then goes again. */
@@ -112,10 +101,10 @@ export const fusedProducts: KernelTable = {
     };
     const epilogue: Epilogue = {
       ...(bias ? { bias: device(c, bias) } : {}),
-      ...activationOf(c),
+      activation: activationOf(c),
     };
     if (alpha === 1) return [made(product(c, a, b, { ...options, ...epilogue }), a.dtype)];
     const result = c.tf.mul(product(c, a, b, options), alpha);
-    return [made(finished(c, epilogue.bias ? c.tf.add(result, epilogue.bias) : result, epilogue), a.dtype)];
+    return [made(ended(c, result, epilogue), a.dtype)];
   }),
 } satisfies Record<string, Kernel>;

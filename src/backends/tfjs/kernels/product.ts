@@ -1,24 +1,14 @@
 import type * as Tf from '@tensorflow/tfjs-core';
-import { numberAttr, textAttr } from '../../../graph/kernels/kernel.ts';
 import { identity, type Order } from '../order.ts';
 import type { Value } from '../value.ts';
+import { type Activation, LINEAR } from './activation.ts';
 import { type Call, cutOut, laid, seenAs } from './kernel.ts';
 import { tiled } from './parts.ts';
-
-/** Activations that every engine fuses into a product or a convolution, as tfjs calls them. */
-export type Activation = 'linear' | 'relu' | 'relu6' | 'elu' | 'leakyrelu' | 'sigmoid';
-
-/** What a fused node ends with (FUSED_ACTIVATIONS of graph/ops/fused.ts). */
-export function activationOf(c: Call): Pick<Epilogue, 'activation' | 'leak'> {
-  const activation = (textAttr(c, 'activation', '') || 'linear').toLowerCase() as Activation;
-  return { activation, ...(activation === 'leakyrelu' && { leak: numberAttr(c, 'activation_alpha', 0.01) }) };
-}
 
 export interface Epilogue {
   /** [N], on the engine. */
   readonly bias?: Tf.Tensor;
   readonly activation?: Activation;
-  readonly leak?: number;
 }
 
 /**
@@ -37,17 +27,23 @@ export function multiplied(
   a: Tf.Tensor,
   b: Tf.Tensor,
   shape: number[],
-  { bias, activation = 'linear', leak = 0 }: Epilogue = {},
+  { bias, activation: { name, alpha } = LINEAR }: Epilogue = {},
 ): Tf.Tensor {
   const [k, n] = b.shape.slice(-2) as [number, number];
   if (engine.name === 'tensorflow') {
     // Its kernel is made of tfjs's functions, which want whole tensors.
     const [rows, columns] = [tf.reshape(a, [-1, k]), tf.reshape(b, [k, n])];
-    const options = { a: rows, b: columns, activation, leakyreluAlpha: leak, ...(bias ? { bias } : {}) };
+    const options = {
+      a: rows,
+      b: columns,
+      activation: name,
+      leakyreluAlpha: alpha ?? 0,
+      ...(bias ? { bias } : {}),
+    };
     return tf.reshape(tf.fused.matMul(options), shape);
   }
   const inputs = { a: seenAs(a, [1, a.size / k, k]), b: seenAs(b, [1, k, n]), ...(bias ? { bias } : {}) };
-  const attrs = { transposeA: false, transposeB: false, activation, leakyreluAlpha: leak };
+  const attrs = { transposeA: false, transposeB: false, activation: name, leakyreluAlpha: alpha ?? 0 };
   // tfjs's own functions around its kernel take longer than a small product.
   const product: Tf.Tensor = tf.engine().runKernel('_FusedMatMul', inputs, attrs);
   return tf.reshape(product, shape);

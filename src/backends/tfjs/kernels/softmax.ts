@@ -18,7 +18,7 @@ import { reshape } from './views.ts';
 type Rule = (x: Tf.Tensor, c: Call) => Tf.Tensor;
 
 /** A value with one axis last, which costs nothing where it lies there, and the order that it then has. */
-export function withLast(c: Call, x: Value, axis: number): { tensor: Tf.Tensor; order: number[] } {
+function withLast(c: Call, x: Value, axis: number): { tensor: Tf.Tensor; order: number[] } {
   const order = [...orderOf(x).filter((other) => other !== axis), axis];
   return { tensor: laid(c, x, order), order };
 }

@@ -5,11 +5,7 @@ import type { Value } from '../value.ts';
 import { type Call, laid, type Made, made } from './kernel.ts';
 
 /** Batch, then the spatial axes, then channels: what tfjs convolves and pools. */
-export const channelsLast = (rank: number): Order => [
-  0,
-  ...Array.from({ length: rank - 2 }, (_, i) => i + 2),
-  1,
-];
+const channelsLast = (rank: number): Order => [0, ...Array.from({ length: rank - 2 }, (_, i) => i + 2), 1];
 
 /** A batch of images or volumes with their channels last; a signal (rank 3) becomes images of one row. */
 export function spatial(c: Call, x: Value): Tf.Tensor {
