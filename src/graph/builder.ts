@@ -33,6 +33,7 @@ export class GraphBuilder extends Operators {
   readonly #dims = new Map<string, Value>();
   #prefix = '';
   #unknown = 0;
+  #continued: Graph | undefined;
 
   /** @param options.opset version of the standard operators, 13 to 21; 17 when left out */
   constructor(name: string, options: { opset?: number } = {}) {
@@ -40,6 +41,44 @@ export class GraphBuilder extends Operators {
     this.name = name;
     this.opset = options.opset ?? 17;
     if (!(this.opset >= 13 && this.opset <= 21)) this.#fail(`opset ${this.opset} is not between 13 and 21`);
+  }
+
+  /**
+   * A builder that goes on where a graph ends: its inputs, parameters, nodes and outputs are there under their names, and
+   * further ones are added. `build` then lets nodes stand that contribute to no output.
+   *
+   * @param types types of the graph's values, as `inferTypes` gives them; a value without one cannot be read
+   */
+  static over(graph: Graph, types: ReadonlyMap<string, Type>): GraphBuilder {
+    const opset = graph.opset[''] ?? graph.opset['ai.onnx'] ?? 17;
+    const g = new GraphBuilder(graph.name, { opset });
+    g.#continued = graph;
+    g.#inputs.push(...graph.inputs);
+    g.#nodes.push(...graph.nodes);
+    for (const param of graph.params) g.#params.set(param.name, param);
+    for (const [name, type] of types) g.#types.set(name, type);
+    const named = [...graph.inputs, ...graph.params].map((v) => v.name);
+    for (const name of [...named, ...graph.nodes.flatMap((n) => [n.name, ...n.outputs])])
+      g.#names.set(name, 1);
+    for (const { name } of graph.outputs) g.#outputs.push({ name, value: g.value(name) });
+    return g;
+  }
+
+  /** The nodes so far. */
+  get nodes(): readonly Node[] {
+    return this.#nodes;
+  }
+
+  /** A value by its name. @throws VersusError `input` for a name without a known type */
+  value(name: string): Value {
+    const type = this.#types.get(name) ?? this.#fail(`the type of value ${name} is not known`);
+    return { name, ...type };
+  }
+
+  /** The elements of a small whole-number value that follow from sizes and constants; undefined where they don't. */
+  known(value: Value): readonly number[] | undefined {
+    const elements = this.#types.get(value.name)?.value;
+    return elements?.every((d) => typeof d === 'number') ? (elements as readonly number[]) : undefined;
   }
 
   /** An input of the graph. Symbolic dimensions are strings: `['batch', 3, 224, 224]`, `['batch', 'past+sequence']`. */
@@ -113,12 +152,13 @@ export class GraphBuilder extends Operators {
     op: string,
     inputs: readonly (Value | null)[],
     attrs: Attributes = {},
-    options: { outputs?: number } = {},
+    options: { outputs?: number; domain?: string } = {},
   ): Value[] {
     const name = this.#unique(this.#prefix + op);
-    const entry = operatorOf({ op });
+    const { domain = '' } = options;
+    const entry = operatorOf({ op, domain });
     if (!entry) this.#fail(`operator ${op} is not in the operator table`, name);
-    if (entry.since > this.opset)
+    if (domain === '' && entry.since > this.opset)
       this.#fail(`${op} needs opset ${entry.since}, this graph has ${this.opset}`, name);
     const count = options.outputs ?? 1;
     const outputs = Array.from({ length: count }, (_, i) => (i === 0 ? name : `${name}.${i}`));
@@ -127,6 +167,7 @@ export class GraphBuilder extends Operators {
     const floats = entry.floats?.filter((f) => attrs[f] !== undefined) ?? [];
     const node: Node = {
       op,
+      ...(domain !== '' && { domain }),
       name,
       inputs: inputs.map((v) => v?.name ?? ''),
       outputs,
@@ -241,17 +282,18 @@ export class GraphBuilder extends Operators {
     const rename = (name: string) => renamed.get(name) ?? name;
     const used = new Set(this.#outputs.map((o) => o.value.name));
     for (const node of this.#nodes) for (const input of node.inputs) used.add(input);
+    const whole = this.#continued === undefined;
     const idle = this.#nodes.find((n) => !n.outputs.some((o) => used.has(o)));
-    if (idle) this.#fail('its result is used by nothing', idle.name);
+    if (whole && idle) this.#fail('its result is used by nothing', idle.name);
     const params = [...this.#params.values()].filter((p) => p.role !== 'constant' || used.has(p.name));
     const spare = params.find((p) => !used.has(p.name));
-    if (spare) this.#fail(`parameter ${spare.name} is used by nothing`);
+    if (whole && spare) this.#fail(`parameter ${spare.name} is used by nothing`);
     const values: Record<string, ValueInfo> = {};
     for (const [name, { dtype, shape }] of this.#types)
       values[rename(name)] = { name: rename(name), dtype, shape };
     const graph: Graph = {
       name: this.name,
-      opset: { '': this.opset },
+      opset: { ...this.#continued?.opset, '': this.opset, ...domainsOf(this.#nodes) },
       inputs: this.#inputs,
       outputs: this.#outputs.map((o) => ({ name: o.name, dtype: o.value.dtype, shape: o.value.shape })),
       params,
@@ -289,11 +331,18 @@ export class GraphBuilder extends Operators {
   }
 }
 
+/** Version 1 of every domain besides the standard one that nodes come from. */
+function domainsOf(nodes: readonly Node[]): Record<string, number> {
+  const named = nodes.flatMap(({ domain }) => (domain && domain !== 'ai.onnx' ? [domain] : []));
+  return Object.fromEntries([...new Set(named)].map((domain) => [domain, 1]));
+}
+
 function scalarTensor(value: number, dtype: DType): Tensor {
   if (dtype === 'int64') return tensor(dtype, [], BigInt64Array.of(BigInt(value)));
   if (dtype === 'float16') return tensor(dtype, [], Uint16Array.of(toFloat16(value)));
   if (dtype === 'int32') return tensor(dtype, [], Int32Array.of(value));
   if (dtype === 'bool') return tensor(dtype, [], Uint8Array.of(value ? 1 : 0));
   if (dtype === 'float32') return tensor(dtype, [], Float32Array.of(value));
+  if (dtype === 'float64') return tensor(dtype, [], Float64Array.of(value));
   throw new VersusError('input', `a scalar of type ${dtype} is not supported`);
 }

@@ -30,7 +30,7 @@ export abstract class Operators {
     op: string,
     inputs: readonly (Value | null)[],
     attrs?: Attributes,
-    options?: { outputs?: number },
+    options?: { outputs?: number; domain?: string },
   ): Value[];
   abstract ints(values: readonly number[]): Value;
   abstract scalar(value: number, dtype?: DType): Value;
