@@ -18,6 +18,7 @@ const ALLOWED: Record<string, readonly string[]> = {
   inspect: ['transform', 'graph', 'core'],
   backends: ['transform', 'graph', 'core'],
   workloads: ['data', 'graph', 'core'],
+  training: ['transform', 'weights', 'data', 'graph', 'core'],
   estimate: ['graph', 'core'],
   profile: ['graph', 'core'],
   report: ['stats', 'core'],
