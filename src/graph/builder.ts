@@ -3,8 +3,9 @@ import type { Attribute, Dim, Graph, Init, Node, Param, Shape, ValueInfo } from 
 import { type DType, int64, type Tensor } from '../core/tensor.ts';
 import { assemble } from './assemble.ts';
 import { contentKey, scalarTensor } from './constants.ts';
-import { exactQuotient, productOf, runsOf, sameDim, showShape } from './dims.ts';
+import { productOf, runsOf, sameDim, showShape } from './dims.ts';
 import { type Attributes, Operators, type Value } from './fluent.ts';
+import { holderOf } from './holder.ts';
 import { inferNode, typeOfParam } from './infer.ts';
 import type { Type } from './ops/entry.ts';
 import { operatorOf } from './ops/index.ts';
@@ -169,13 +170,28 @@ export class GraphBuilder extends Operators {
       attrs: Object.fromEntries(set),
       ...(floats.length > 0 && { floats }),
     };
-    const inferred = inferNode(node, types, {
-      opset: this.opset,
-      strict: true,
-      fresh: (hint) => `?${hint}${this.#unknown++}`,
-    });
+    const inferred = inferNode(node, types, this.#inference);
     this.#nodes.push(node);
     return outputs.map((output, i) => this.#value(output, inferred![i]!));
+  }
+
+  /** A result of a node that is there already; an optional one that it leaves out so far becomes an output of it. */
+  result(node: Node, output: number): Value {
+    const at = this.#nodes.findIndex((n) => n.outputs[0] === node.outputs[0]);
+    const there = this.#nodes[at] ?? this.#fail('the node belongs to another builder', node.name);
+    const known = there.outputs[output];
+    if (known) return this.value(known);
+    const name = this.#unique(`${node.outputs[0]}.${output}`);
+    const outputs = Array.from({ length: Math.max(output + 1, there.outputs.length) }, (_, i) =>
+      i === output ? name : (there.outputs[i] ?? ''),
+    );
+    const types = there.inputs.map((input) =>
+      input === '' ? null : this.#typeOf(this.value(input), node.name),
+    );
+    const inferred = inferNode({ ...there, outputs }, types, this.#inference);
+    const type = inferred?.[output] ?? this.#fail(`the type of result ${output} is not known`, node.name);
+    this.#nodes[at] = { ...there, outputs };
+    return this.#value(name, type);
   }
 
   /**
@@ -185,17 +201,7 @@ export class GraphBuilder extends Operators {
   dim(name: string): Value {
     const known = this.#dims.get(name);
     if (known) return known;
-    const made = [...this.#types].map(([value, type]): Value => ({ name: value, ...type }));
-    const holders = (sources: readonly Value[]) =>
-      sources.flatMap((source) =>
-        source.shape.flatMap((d, at) => {
-          const times = typeof d === 'string' ? exactQuotient(d, name) : null;
-          return typeof times === 'number' ? [{ source, at, times }] : [];
-        }),
-      );
-    const inputs = holders(this.#inputs);
-    const exact = (h: { times: number }) => h.times === 1;
-    const found = inputs.find(exact) ?? holders(made).find(exact) ?? inputs[0];
+    const found = holderOf(name, this.#inputs, this.#types);
     if (!found) return this.#fail(`no input has a dimension ${name}, nor has a value`);
     const outer = this.#prefix;
     this.#prefix = `dim/${name}/`;
@@ -269,6 +275,10 @@ export class GraphBuilder extends Operators {
       types: this.#types,
       whole: this.#continued === undefined,
     });
+  }
+
+  get #inference(): { opset: number; strict: boolean; fresh: (hint: string) => string } {
+    return { opset: this.opset, strict: true, fresh: (hint) => `?${hint}${this.#unknown++}` };
   }
 
   #value(name: string, type: Type): Value {
