@@ -6,6 +6,7 @@ import { dropouts } from './dropout.ts';
 import { summations } from './einsum.ts';
 import { indexing } from './indexing.ts';
 import { losses } from './loss.ts';
+import { imageRules } from './images.ts';
 import { products } from './matmul.ts';
 import { reductions } from './reduce.ts';
 import { shapes } from './shape.ts';
@@ -26,6 +27,7 @@ export const RULES: RuleTable = {
   ...softmaxes,
   ...summations,
 };
+export const RULES: RuleTable = { ...binary, ...products, ...reductions, ...imageRules };
 
 /** Of onnxruntime's own operators. */
 export const MICROSOFT_RULES: RuleTable = { ...blocked };
