@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { readParam } from '../../src/backends/read-params.ts';
+import { readParam } from '../../src/core/read-param.ts';
 import type { Graph } from '../../src/core/graph.ts';
 import type { ModelDef } from '../../src/core/model.ts';
 import type { Tensors } from '../../src/core/tensor.ts';
