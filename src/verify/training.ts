@@ -10,6 +10,7 @@ import { trainingStep } from '../training/step.ts';
 import { Trainer } from '../training/trainer.ts';
 import { dropDead } from '../transform/drop-dead.ts';
 import { gradient } from '../transform/gradient/index.ts';
+import { addLora } from '../transform/lora.ts';
 import type { OptimiserSpec } from '../transform/optimiser/index.ts';
 import { prepareArtifacts, readSafetensors } from '../weights/index.ts';
 import { checkpointIn, modelIn, readConfig, withBaseLayers } from './folder.ts';
@@ -144,11 +145,16 @@ async function gradientSession(
   return new Sessions(backend, await prepareArtifacts(own, { cacheDir, maxBytes, precision: 'fp32' }), open);
 }
 
-async function forwardIn(model: ModelDef, recipe: Recipe, inputs: Tensors): Promise<Forward> {
+/** The joined graph for the recorded batch, with adapters where the recipe has them. */
+async function forwardIn(model: ModelDef, { lora }: Recipe, inputs: Tensors): Promise<Forward> {
   const batch = Object.values(inputs)[0]?.shape[0] ?? 0;
   const sequence = inputs.input_ids?.shape[1];
   const graphs = await model.build(model.config);
-  return forwardOf(model, graphs, { batch, ...(sequence !== undefined && { sequence }) });
+  const forward = await forwardOf(model, graphs, { batch, ...(sequence !== undefined && { sequence }) });
+  if (!lora) return forward;
+  const spec = { r: lora.r, alpha: lora.alpha, targets: lora.target_modules };
+  const { graphs: adapted } = addLora({ training: forward.graph }, spec, { model: model.name });
+  return { ...forward, graph: adapted.training };
 }
 
 async function recipeIn(dir: string): Promise<Recipe> {
