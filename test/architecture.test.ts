@@ -24,7 +24,7 @@ const ALLOWED: Record<string, readonly string[]> = {
   report: ['stats', 'core'],
   gate: ['stats', 'core'],
   pretrained: ['zoo', 'weights', 'data', 'graph', 'core'],
-  verify: ['zoo', 'weights', 'transform', 'workloads', 'data', 'graph', 'stats', 'core'],
+  verify: ['training', 'zoo', 'weights', 'transform', 'workloads', 'data', 'graph', 'stats', 'core'],
   config: ['core'],
   run: ['config', 'weights', 'stats', 'core'],
   commands: ['*'],

@@ -8,7 +8,7 @@ import { checkSupported, interpret } from '../graph/interpret.ts';
 import { foldIfs } from '../transform/fold-if.ts';
 import { cpuDevice } from './cpu-device.ts';
 import { checkFeeds, checkFetch } from './feeds.ts';
-import { readParam } from './read-params.ts';
+import { readParam } from '../core/read-param.ts';
 
 /**
  * The graph interpreter in plain TypeScript: slow, and exact enough (float64 sums) to be the oracle of the other backends. It has no

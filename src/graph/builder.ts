@@ -1,13 +1,13 @@
-import { createHash } from 'node:crypto';
 import { VersusError } from '../core/errors.ts';
 import type { Attribute, Dim, Graph, Init, Node, Param, Shape, ValueInfo } from '../core/graph.ts';
-import { type DType, int64, type Tensor, tensor, toBytes, toFloat16 } from '../core/tensor.ts';
-import { exactQuotient, productOf, sameDim, showShape } from './dims.ts';
+import { type DType, int64, type Tensor } from '../core/tensor.ts';
+import { assemble } from './assemble.ts';
+import { contentKey, scalarTensor } from './constants.ts';
+import { exactQuotient, productOf, runsOf, sameDim, showShape } from './dims.ts';
 import { type Attributes, Operators, type Value } from './fluent.ts';
 import { inferNode, typeOfParam } from './infer.ts';
 import type { Type } from './ops/entry.ts';
 import { operatorOf } from './ops/index.ts';
-import { validateGraph } from './validate.ts';
 
 export type { Value } from './fluent.ts';
 
@@ -117,12 +117,7 @@ export class GraphBuilder extends Operators {
 
   /** A tensor that belongs to the program. Equal contents are stored once, under the first hint. */
   constant(t: Tensor, hint = 'constant'): Value {
-    const bytes = toBytes(t.data);
-    const content =
-      bytes.length <= 64
-        ? Buffer.from(bytes).toString('hex')
-        : createHash('sha256').update(bytes).digest('hex');
-    const key = `${t.dtype}|${t.shape.join()}|${content}`;
+    const key = contentKey(t);
     const known = this.#constants.get(key);
     if (known) return known;
     const name = this.#unique(`const/${hint}`);
@@ -214,20 +209,7 @@ export class GraphBuilder extends Operators {
   /** An int64 vector of dimensions; symbolic ones are read from the inputs at run time. */
   dims(dims: readonly Dim[]): Value {
     if (dims.every((d) => typeof d === 'number')) return this.ints(dims as number[]);
-    const parts: Value[] = [];
-    let run: number[] = [];
-    const flush = () => {
-      if (run.length > 0) parts.push(this.ints(run));
-      run = [];
-    };
-    for (const d of dims) {
-      if (typeof d === 'number') run.push(d);
-      else {
-        flush();
-        parts.push(this.dim(d));
-      }
-    }
-    flush();
+    const parts = runsOf(dims).map((run) => (typeof run === 'string' ? this.dim(run) : this.ints(run)));
     return parts.length === 1 ? parts[0]! : this.concat(parts, 0);
   }
 
@@ -277,31 +259,16 @@ export class GraphBuilder extends Operators {
    * @throws VersusError `input` when a node or a weight contributes to no output: it would be measured, or loaded, for nothing
    */
   build(): Graph {
-    if (this.#outputs.length === 0) this.#fail('no output is declared');
-    const renamed = new Map(this.#outputs.map((o) => [o.value.name, o.name]));
-    const rename = (name: string) => renamed.get(name) ?? name;
-    const used = new Set(this.#outputs.map((o) => o.value.name));
-    for (const node of this.#nodes) for (const input of node.inputs) used.add(input);
-    const whole = this.#continued === undefined;
-    const idle = this.#nodes.find((n) => !n.outputs.some((o) => used.has(o)));
-    if (whole && idle) this.#fail('its result is used by nothing', idle.name);
-    const params = [...this.#params.values()].filter((p) => p.role !== 'constant' || used.has(p.name));
-    const spare = params.find((p) => !used.has(p.name));
-    if (whole && spare) this.#fail(`parameter ${spare.name} is used by nothing`);
-    const values: Record<string, ValueInfo> = {};
-    for (const [name, { dtype, shape }] of this.#types)
-      values[rename(name)] = { name: rename(name), dtype, shape };
-    const graph: Graph = {
+    return assemble({
       name: this.name,
-      opset: { ...this.#continued?.opset, '': this.opset, ...domainsOf(this.#nodes) },
+      opset: { ...this.#continued?.opset, '': this.opset },
       inputs: this.#inputs,
-      outputs: this.#outputs.map((o) => ({ name: o.name, dtype: o.value.dtype, shape: o.value.shape })),
-      params,
-      nodes: this.#nodes.map((n) => ({ ...n, inputs: n.inputs.map(rename), outputs: n.outputs.map(rename) })),
-      values,
-    };
-    validateGraph(graph);
-    return graph;
+      params: [...this.#params.values()],
+      nodes: this.#nodes,
+      outputs: this.#outputs,
+      types: this.#types,
+      whole: this.#continued === undefined,
+    });
   }
 
   #value(name: string, type: Type): Value {
@@ -329,20 +296,4 @@ export class GraphBuilder extends Operators {
   #fail(problem: string, node?: string): never {
     throw new VersusError('input', problem, { where: `graph ${this.name}${node ? `, node ${node}` : ''}` });
   }
-}
-
-/** Version 1 of every domain besides the standard one that nodes come from. */
-function domainsOf(nodes: readonly Node[]): Record<string, number> {
-  const named = nodes.flatMap(({ domain }) => (domain && domain !== 'ai.onnx' ? [domain] : []));
-  return Object.fromEntries([...new Set(named)].map((domain) => [domain, 1]));
-}
-
-function scalarTensor(value: number, dtype: DType): Tensor {
-  if (dtype === 'int64') return tensor(dtype, [], BigInt64Array.of(BigInt(value)));
-  if (dtype === 'float16') return tensor(dtype, [], Uint16Array.of(toFloat16(value)));
-  if (dtype === 'int32') return tensor(dtype, [], Int32Array.of(value));
-  if (dtype === 'bool') return tensor(dtype, [], Uint8Array.of(value ? 1 : 0));
-  if (dtype === 'float32') return tensor(dtype, [], Float32Array.of(value));
-  if (dtype === 'float64') return tensor(dtype, [], Float64Array.of(value));
-  throw new VersusError('input', `a scalar of type ${dtype} is not supported`);
 }

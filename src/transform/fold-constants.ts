@@ -7,7 +7,7 @@ import { kernelOf } from '../graph/kernels/index.ts';
 import { store } from '../graph/kernels/kernel.ts';
 import { smallValue } from '../graph/ops/create.ts';
 import { bytesOf, type Type, typed } from '../graph/ops/entry.ts';
-import { isUnchanged } from './unchanged.ts';
+import { isUnchanged, sameType } from './unchanged.ts';
 import { hasSubgraph, isOp, type Numbers, pinnedNames, tensorOf } from './view.ts';
 
 /** A result larger than this is computed in every run. */
@@ -32,7 +32,7 @@ const KEPT_BYTES = 2 ** 16;
  *   above 1 MiB and 4 times their inputs, products beyond 2^28 multiply–accumulates, and a large weight that others read
  *   as it is (a tied embedding), which would be stored twice.
  * - Arithmetic on shapes that follows from the sizes in the graph becomes constant, though it hangs on an input.
- * - What hands its input on (`isUnchanged`) goes.
+ * - What hands its input on (`isUnchanged`) goes, as do sums with zeros and, in a Concat, parts of no length.
  *
  * Results that are outputs of the graph, or that subgraphs read, stay nodes. A node that the kernels refuse stays, too.
  * Replaced nodes' inputs that nobody reads any more are left to `dropDead`.
@@ -84,7 +84,8 @@ class Folder {
 
   async visit(original: Node): Promise<void> {
     const inputs = original.inputs.map((name) => this.#alias.get(name) ?? name);
-    const node = inputs.some((name, i) => name !== original.inputs[i]) ? { ...original, inputs } : original;
+    const aliased = inputs.some((name, i) => name !== original.inputs[i]);
+    const node = this.#withoutEmpty(aliased ? { ...original, inputs } : original);
     const types = this.#infer(node);
     if (hasSubgraph(node)) return this.#keep(node);
     if (this.#removed(node, types)) return;
@@ -140,6 +141,13 @@ class Folder {
       const param = this.#constants.get(node.inputs[i] ?? '');
       return param?.data && smallValue(param.dtype, param.data);
     };
+    const kept = this.#withoutZeros(node, types[0]);
+    if (kept !== null) {
+      if (this.#pinned.has(to)) return false;
+      this.#release(node.inputs.find((name) => name !== kept)!);
+      this.#forward(kept, to);
+      return true;
+    }
     if (from === '' || !isUnchanged(node, this.#types.get(from), types[0], small)) return false;
     if (!this.#pinned.has(to)) {
       this.#forward(from, to);
@@ -151,6 +159,33 @@ class Folder {
     this.#renamed.set(from, to);
     this.#forward(from, to);
     return true;
+  }
+
+  /** A Concat without its parts of no length: a cache that holds nothing yet. */
+  #withoutEmpty(node: Node): Node {
+    if (!isOp(node, 'Concat')) return node;
+    const isEmpty = (name: string): boolean => {
+      const shape = this.#types.get(name)?.shape ?? [];
+      const axis = Number(node.attrs.axis ?? 0);
+      return shape[axis < 0 ? axis + shape.length : axis] === 0;
+    };
+    const inputs = node.inputs.filter((name) => !isEmpty(name));
+    if (inputs.length === node.inputs.length || inputs.length === 0) return node;
+    for (const name of node.inputs) if (isEmpty(name)) this.#release(name);
+    return { ...node, inputs };
+  }
+
+  /** The operand of a sum whose other one is all zeros, such as a mask that hides nothing; null for everything else. */
+  #withoutZeros(node: Node, result: Type | undefined): string | null {
+    const [a, b] = node.inputs;
+    if (!isOp(node, 'Add') || !a || !b || a === b || !result) return null;
+    for (const [kept, other] of [[a, b] as const, [b, a] as const]) {
+      const type = this.#types.get(kept);
+      if (!type || !sameType(type, result)) continue;
+      const { data } = this.#constants.get(other) ?? {};
+      if (data?.every((x: number | bigint) => Number(x) === 0)) return kept;
+    }
+    return null;
   }
 
   /** Results that follow from the sizes in the graph alone. */

@@ -3,7 +3,7 @@ import type { Graph, Param } from '../../core/graph.ts';
 import type { Artifact, WeightSource } from '../../core/model.ts';
 import type { Tensor } from '../../core/tensor.ts';
 import { type Numbers, optimise } from '../../transform/optimise.ts';
-import { readParam } from '../read-params.ts';
+import { readParam } from '../../core/read-param.ts';
 
 /** A graph made ready for an engine, with the numbers of its parameters. */
 export interface Prepared {
