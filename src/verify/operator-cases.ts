@@ -93,11 +93,13 @@ export const CASES: Readonly<Record<string, Case>> = {
   ...Object.fromEntries(
     [
       ...['Conv', 'ConvTranspose', 'MaxPool', 'AveragePool', 'GlobalAveragePool', 'LayerNormalization'],
-      ...['BatchNormalization', 'Relu', 'Sigmoid', 'Tanh', 'HardSwish', 'Softplus'],
+      ...['Relu', 'Sigmoid', 'Tanh', 'HardSwish', 'Softplus'],
       ...['Erf', 'Exp', 'Sin', 'Cos', 'Softmax', 'LogSoftmax', 'SoftmaxCrossEntropyLoss'],
       ...['Add', 'Mul', 'Div', 'Sub', 'MatMul', 'Gemm'],
     ].map((op) => [op, standard(op)]),
   ),
+  // In training it becomes another (`operators.ts`).
+  BatchNormalization: (g, inputs, { epsilon }) => g.op('BatchNormalization', inputs, { epsilon }),
   // Its own operator came with opset 18, and with a scale per channel with 21.
   GroupNormalization: (g, [x, w, b], attrs) => {
     const [n, c, ...space] = x!.shape as [number, number, ...number[]];

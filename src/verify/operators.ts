@@ -9,6 +9,7 @@ import { GraphBuilder } from '../graph/builder.ts';
 import { inferTypes } from '../graph/infer.ts';
 import { compareOutputs, type OutputDifference } from '../stats/parity.ts';
 import { addGradients } from '../transform/gradient/index.ts';
+import { trainBatchNorm } from '../transform/train-batchnorm.ts';
 import { prepareArtifacts } from '../weights/index.ts';
 import type { VerifyOptions } from './index.ts';
 import { type Attributes, CASES } from './operator-cases.ts';
@@ -107,10 +108,10 @@ async function graphOf(one: OperatorCase, feeds: Tensors): Promise<Graph> {
     one.inputs.map((name) => g.value(`input.${name}`)),
     one.attrs as Attributes,
   );
-  one.outputs.forEach((name, i) => {
-    g.output(`output.${name}`, results[i]!);
+  results.forEach((result, i) => {
+    g.output(`output.${one.outputs[i]}`, result);
   });
-  const forward = g.build();
+  const forward = one.attrs.training_mode === 1 ? inTraining(g.build()) : g.build();
   const whole = GraphBuilder.over(forward, inferTypes(forward, {}).types);
   const seeds = one.outputs.flatMap((name) =>
     feeds[`upstream.${name}`] ? [[`output.${name}`, whole.value(`upstream.${name}`)] as const] : [],
@@ -120,6 +121,28 @@ async function graphOf(one: OperatorCase, feeds: Tensors): Promise<Graph> {
     whole.output(name.replace(/^input\./, 'grad.'), gradient);
   }
   return whole.build();
+}
+
+/** A normalisation that learns its statistics, recorded among the inputs, as it would from a model's buffers. */
+function inTraining(graph: Graph): Graph {
+  const isRunning = ({ name }: { name: string }): boolean => /^input\.running_/.test(name);
+  const running = graph.inputs.filter(isRunning);
+  const made = trainBatchNorm({
+    ...graph,
+    inputs: graph.inputs.filter((i) => !isRunning(i)),
+    params: [
+      ...graph.params,
+      ...running.map((r) => ({ ...r, shape: r.shape as number[], role: 'buffer' as const })),
+    ],
+  });
+  const renamed = (name: string): string => name.replace(/^next\/input\./, 'output.');
+  return {
+    ...made.graph,
+    inputs: [...made.graph.inputs, ...running],
+    params: made.graph.params.filter((p) => !isRunning(p)),
+    outputs: made.graph.outputs.map((o) => ({ ...o, name: renamed(o.name) })),
+    nodes: made.graph.nodes.map((n) => ({ ...n, outputs: n.outputs.map(renamed) })),
+  };
 }
 
 async function casesIn(dir: string): Promise<readonly OperatorCase[]> {

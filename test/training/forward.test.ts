@@ -16,14 +16,14 @@ import { interpret } from '../../src/graph/interpret.ts';
 import {
   checkLabels,
   type Forward,
+  type ForwardOptions,
   forwardOf,
-  type LossOptions,
   type Sizes,
 } from '../../src/training/forward/index.ts';
 import { model as zoo } from '../../src/zoo/index.ts';
 import { fixture, numbersOf } from './numbers.ts';
 
-const forward = async (model: ModelDef, sizes: Sizes, options?: LossOptions): Promise<Forward> =>
+const forward = async (model: ModelDef, sizes: Sizes, options?: ForwardOptions): Promise<Forward> =>
   forwardOf(model, await model.build(model.config), sizes, options);
 
 const run = async (model: ModelDef, { graph }: Forward, feeds: Tensors): Promise<Tensors> =>
@@ -231,6 +231,23 @@ describe('every task', () => {
       return 0.9 * (top - row[[1, 7][i]!]!) + 0.1 * mean;
     });
     expect(scalar(loss)).toBeCloseTo((losses[0]! + losses[1]!) / 2, 5);
+  });
+});
+
+describe('batch normalisation', () => {
+  it('gives its next statistics, or keeps the running ones', async () => {
+    const { model, io } = await fixture('train-resnet_bottleneck');
+    const feeds = { pixel_values: io['input.pixel_values']!, labels: io['input.labels']! };
+    const learning = await forward(model, { batch: 4 });
+    expect(learning.buffers.size).toBe(24);
+    const results = await run(model, learning, feeds);
+    for (const [buffer, output] of learning.buffers) {
+      expect(largestDifference(results[output]!, io[`after_forward.${buffer}`]!)).toBeLessThan(1e-5);
+    }
+    const still = await forward(model, { batch: 4 }, { statistics: 'running' });
+    expect(still.buffers.size).toBe(0);
+    const { loss } = await run(model, still, feeds);
+    expect(Math.abs(scalar(loss) - scalar(io['output.loss']))).toBeGreaterThan(0.1);
   });
 });
 
