@@ -15,6 +15,11 @@ const MAX_BYTES = 64 * 2 ** 20;
 /** So is one that is this many times its inputs, unless it is small: Range and Expand make much of little. */
 const MAX_GROWTH = 4;
 const SMALL_BYTES = 2 ** 20;
+
+export interface FoldOptions {
+  /** Bytes up to which a result is computed however small its inputs are; 1 MiB when left out. */
+  readonly small?: number;
+}
 /** What all results together may take beyond their inputs: a file can have many small Expands. */
 const MAX_GROWN = 128 * 2 ** 20;
 /** The interpreter's kernels are slow: products of weights beyond this, all together, wait for the backend. */
@@ -37,8 +42,12 @@ const KEPT_BYTES = 2 ** 16;
  * Results that are outputs of the graph, or that subgraphs read, stay nodes. A node that the kernels refuse stays, too.
  * Replaced nodes' inputs that nobody reads any more are left to `dropDead`.
  */
-export async function foldConstants(graph: Graph, numbers: Numbers): Promise<Graph> {
-  const folder = new Folder(graph, numbers);
+export async function foldConstants(
+  graph: Graph,
+  numbers: Numbers,
+  { small = SMALL_BYTES }: FoldOptions = {},
+): Promise<Graph> {
+  const folder = new Folder(graph, numbers, small);
   for (const node of graph.nodes) await folder.visit(node);
   return folder.finish();
 }
@@ -46,6 +55,7 @@ export async function foldConstants(graph: Graph, numbers: Numbers): Promise<Gra
 class Folder {
   readonly #graph: Graph;
   readonly #numbers: Numbers;
+  readonly #small: number;
   readonly #opset: number;
   readonly #types = new Map<string, Type>();
   readonly #constants = new Map<string, Param>();
@@ -63,9 +73,10 @@ class Folder {
   #macs = 0;
   #unknown = 0;
 
-  constructor(graph: Graph, numbers: Numbers) {
+  constructor(graph: Graph, numbers: Numbers, small: number) {
     this.#graph = graph;
     this.#numbers = numbers;
+    this.#small = small;
     this.#opset = graph.opset[''] ?? graph.opset['ai.onnx'] ?? 17;
     this.#pinned = pinnedNames(graph);
     for (const param of graph.params) {
@@ -233,7 +244,7 @@ class Folder {
       made += most ?? bytesOf(type.dtype, type.shape as number[]);
     }
     if (types[0] === undefined || made > MAX_BYTES) return false;
-    if (made > SMALL_BYTES && made > MAX_GROWTH * read) return false;
+    if (made > this.#small && made > MAX_GROWTH * read) return false;
     const shared = (p: Param): boolean =>
       bytesOf(p.dtype, p.shape) > SMALL_BYTES && this.#uses.get(p.name)! > 1;
     if (params.some(shared)) return false;

@@ -32,6 +32,14 @@ export interface Sizes {
   readonly grid?: readonly [rows: number, columns: number];
 }
 
+export interface ForwardOptions extends LossOptions {
+  /**
+   * What BatchNormalization normalises by: the batch's own statistics, which it also learns from (when left out), or the
+   * running ones, which then stay as they are.
+   */
+  readonly statistics?: 'batch' | 'running';
+}
+
 export interface LossOptions {
   /** Share of every label that is spread evenly over all classes (Szegedy et al., 2016); 0 when left out. */
   readonly labelSmoothing?: number;

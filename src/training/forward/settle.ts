@@ -5,6 +5,9 @@ import { inferShapes } from '../../graph/infer.ts';
 import { dropDead } from '../../transform/drop-dead.ts';
 import { foldConstants } from '../../transform/fold-constants.ts';
 
+/** A causal mask is made of two short ranges, and the same in every step: 64 MiB are that of 4096 places. */
+const MASK_BYTES = 64 * 2 ** 20;
+
 /**
  * A joined graph with everything computed that no step changes: masks, positions, shape arithmetic, empty caches. What hangs on
  * weights stays, since they are what a step changes. `values` holds the types of all values.
@@ -18,7 +21,7 @@ export async function settled(graph: Graph): Promise<Graph> {
   const read = (): never => {
     throw new TypeError('constants carry their numbers');
   };
-  const folded = dropDead(await foldConstants(open, { read: async () => read() }));
+  const folded = dropDead(await foldConstants(open, { read: async () => read() }, { small: MASK_BYTES }));
   const typed = inferShapes({ ...folded, inputs: graph.inputs });
   mustBeStatic(typed);
   mustFitTables(typed);
