@@ -4,9 +4,9 @@ import { binary } from './binary.ts';
 import { blocked } from './blocked.ts';
 import { dropouts } from './dropout.ts';
 import { summations } from './einsum.ts';
+import { imageRules } from './images.ts';
 import { indexing } from './indexing.ts';
 import { losses } from './loss.ts';
-import { imageRules } from './images.ts';
 import { products } from './matmul.ts';
 import { reductions } from './reduce.ts';
 import { shapes } from './shape.ts';
@@ -19,6 +19,7 @@ export const RULES: RuleTable = {
   ...binary,
   ...dropouts,
   ...functions,
+  ...imageRules,
   ...indexing,
   ...losses,
   ...products,
@@ -27,7 +28,6 @@ export const RULES: RuleTable = {
   ...softmaxes,
   ...summations,
 };
-export const RULES: RuleTable = { ...binary, ...products, ...reductions, ...imageRules };
 
 /** Of onnxruntime's own operators. */
 export const MICROSOFT_RULES: RuleTable = { ...blocked };
