@@ -5,7 +5,7 @@ import { exponentText, metricLabel, plural, printable, quantity } from './format
 import { type Curve, type Finding, growthOf, isFitted } from './growth.ts';
 import type { Phrase } from './statement.ts';
 import type { Table, TableCell } from './table.ts';
-import type { SuiteView } from './view.ts';
+import { type SuiteView, unique } from './view.ts';
 
 /** `1.22 to 1.27`; null where the rounds are too few for an interval, or where it is counted. */
 export const exponentRange = ({ ci_lo, ci_hi, exponents }: GrowthFit): string | null =>
@@ -76,11 +76,19 @@ function sentence(found: Finding): Phrase {
 /** What of a cost does not grow, and flattens its exponents; null where nothing is known of that. */
 export const fixedPart = ({ curves }: Pick<Finding, 'curves'>): string | null =>
   curves[0]?.points[0]?.row.phase === 'memory'
-    ? 'weights, and copies of them while they are loaded, are in it and do not grow'
+    ? 'it is the peak above the empty worker, in which weights, and copies of them while they are loaded, do not grow'
     : null;
 
 const endsText = ({ ends: [low, high] }: GrowthFit): string =>
   `no single power: ${exponentText(low)} at the small end, ${exponentText(high)} at the large`;
+
+/** What a reader has to know of the contenders' sizes, each once: `swin-t: windows of 7 × 7 tokens fill its grids`. */
+export function growthNotes(findings: readonly Finding[]): string[] {
+  const notes = findings.flatMap(({ curves }) =>
+    curves.flatMap(({ line, note }) => (note === null ? [] : [`${printable(line)}: ${printable(note)}`])),
+  );
+  return unique(notes);
+}
 
 /** Every exponent with its range and how far a power law holds. */
 export function growthTable(findings: readonly Finding[]): Table | null {
@@ -91,7 +99,7 @@ export function growthTable(findings: readonly Finding[]): Table | null {
     caption: `Growth: cost ∝ ${printable(of)}^exponent, fitted on logarithms over the ${printable(size)}; 1 is in proportion to the ${printable(of)}, 2 to their square`,
     columns: [
       ...['metric', 'contender', 'where', 'sizes'].map((title) => ({ title, numeric: false })),
-      ...['exponent', 'at the small end', 'at the large end', 'farthest from the fit'].map((title) => ({
+      ...['exponent', 'small end', 'large end', 'off the fit'].map((title) => ({
         title,
         numeric: true,
       })),
@@ -108,7 +116,7 @@ function growthRow(found: Finding, curve: Curve): TableCell[] {
   const [low, high] = [points[0], points.at(-1)];
   return [
     { text: metricLabel(found.metric) },
-    { text: printable(curve.line), ...(curve.note ? { note: printable(curve.note) } : {}) },
+    { text: printable(curve.line), ...(curve.group ? { note: printable(curve.group) } : {}) },
     { text: `${printable(found.place)}, batch ${found.batch}`, note: printable(found.workload) },
     low && high
       ? {

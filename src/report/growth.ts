@@ -17,6 +17,8 @@ type Ranked = Summary & { readonly value: number };
 /** One contender's cost over its sizes. */
 export interface Curve {
   readonly line: string;
+  /** What it stands for: `CNN`. */
+  readonly group: string | null;
   /** Valid values, smallest size first. */
   readonly points: readonly { readonly size: number; readonly row: Ranked }[];
   /** Sizes that were asked for and have no valid value. */
@@ -93,7 +95,8 @@ function curve(spec: Growth, line: Growth['lines'][number], rows: readonly Summa
     points[0]?.row.assume === 'exact',
   );
   const missing = asked.filter((point) => !valid(point)).map(({ size }) => size);
-  return { line: line.name, points, missing, fit, note: line.note ?? null };
+  const { group } = asked[0]!.row;
+  return { line: line.name, group, points, missing, fit, note: line.note ?? null };
 }
 
 type Trust = Pick<Finding, 'certainty' | 'because'>;

@@ -73,6 +73,9 @@ function measured({ name, about, points, colour }: Line, divisor: number): Serie
     label: shorten(name, 32) + (about ? `: ${about}` : ''),
     backgroundColor: colour,
     borderColor: colour,
+    // Where lines cross, intervals lie on each other.
+    errorBarColor: colour,
+    errorBarWhiskerColor: colour,
     showLine: true,
     borderWidth: 2,
     radius: 4,

@@ -16,7 +16,7 @@ import { chartsOf } from '../charts/index.ts';
 import { METHOD, runFacts, warningsOf } from '../facts.ts';
 import { capital, metricLabel, plural, slug } from '../format.ts';
 import { countGaps, type Gap, missingValues, neverStarted } from '../gaps.ts';
-import { growthTable } from '../growth-text.ts';
+import { growthNotes, growthTable } from '../growth-text.ts';
 import { CERTAINTY, comparisonTable, resultTables, type Table } from '../table.ts';
 import { type SuiteView, suiteViews } from '../view.ts';
 import { md, mdPhrase } from './escape.ts';
@@ -126,7 +126,8 @@ function growthBlocks({ growth }: Answer): string[] {
     ({ text, certainty, because, place, batch }) =>
       `- ${mdPhrase(text)} (${md(place)}, batch ${batch}; ${CERTAINTY[certainty]}: ${md(because)}).`,
   );
-  return [lines.join('\n'), tableBlock(table, 'growth.csv')];
+  const notes = growthNotes(growth).map((note) => `- ${md(note)}.`);
+  return [[...lines, ...notes].join('\n'), tableBlock(table, 'growth.csv')];
 }
 
 /** Who wins, by what ratio, how sure, and what was not valid, in sentences. */

@@ -42,13 +42,13 @@ function growthBoard(findings: readonly Finding[]): string {
     ...new Map(findings.toReversed().map((found) => [found.metric, found])).values(),
   ].reverse();
   const head = columns.map(({ metric }) => `<th class="num">${html(capital(metricLabel(metric)))}</th>`);
-  const rows = first.curves.slice(0, MOST_LINES).map(({ line }) => {
+  const rows = first.curves.slice(0, MOST_LINES).map(({ line, group }) => {
     const cells = columns.map(({ curves }) => {
       const fit = curves.find((curve) => curve.line === line)?.fit;
       if (!fit) return '<td class="num">n/a</td>';
       return `<td class="num">${exponentText(fit.exponent)}<small>${html(exponentRange(fit) ?? withoutRange(fit))}</small></td>`;
     });
-    return `<tr><td><b>${arm(line)}</b></td>${cells.join('')}</tr>`;
+    return `<tr><td><b>${arm(line)}</b>${group ? `<small>${html(group)}</small>` : ''}</td>${cells.join('')}</tr>`;
   });
   return `<div class="wide"><table class="score"><thead><tr><th>grows like ${html(first.growth.of)}^</th>${head.join('')}</tr></thead>
 <tbody>${rows.join('\n')}</tbody></table></div>`;
