@@ -169,13 +169,28 @@ export class GraphBuilder extends Operators {
       attrs: Object.fromEntries(set),
       ...(floats.length > 0 && { floats }),
     };
-    const inferred = inferNode(node, types, {
-      opset: this.opset,
-      strict: true,
-      fresh: (hint) => `?${hint}${this.#unknown++}`,
-    });
+    const inferred = inferNode(node, types, this.#inference);
     this.#nodes.push(node);
     return outputs.map((output, i) => this.#value(output, inferred![i]!));
+  }
+
+  /** A result of a node that is there already; an optional one that it leaves out so far becomes an output of it. */
+  result(node: Node, output: number): Value {
+    const at = this.#nodes.findIndex((n) => n.outputs[0] === node.outputs[0]);
+    const there = this.#nodes[at] ?? this.#fail('the node belongs to another builder', node.name);
+    const known = there.outputs[output];
+    if (known) return this.value(known);
+    const name = this.#unique(`${node.outputs[0]}.${output}`);
+    const outputs = Array.from({ length: Math.max(output + 1, there.outputs.length) }, (_, i) =>
+      i === output ? name : (there.outputs[i] ?? ''),
+    );
+    const types = there.inputs.map((input) =>
+      input === '' ? null : this.#typeOf(this.value(input), node.name),
+    );
+    const inferred = inferNode({ ...there, outputs }, types, this.#inference);
+    const type = inferred?.[output] ?? this.#fail(`the type of result ${output} is not known`, node.name);
+    this.#nodes[at] = { ...there, outputs };
+    return this.#value(name, type);
   }
 
   /**
@@ -269,6 +284,10 @@ export class GraphBuilder extends Operators {
       types: this.#types,
       whole: this.#continued === undefined,
     });
+  }
+
+  get #inference(): { opset: number; strict: boolean; fresh: (hint: string) => string } {
+    return { opset: this.opset, strict: true, fresh: (hint) => `?${hint}${this.#unknown++}` };
   }
 
   #value(name: string, type: Type): Value {

@@ -20,6 +20,7 @@ export function scalarTensor(value: number, dtype: DType): Tensor {
   if (dtype === 'int64') return tensor(dtype, [], BigInt64Array.of(BigInt(value)));
   if (dtype === 'float16') return tensor(dtype, [], Uint16Array.of(toFloat16(value)));
   if (dtype === 'int32') return tensor(dtype, [], Int32Array.of(value));
+  if (dtype === 'uint8') return tensor(dtype, [], Uint8Array.of(value));
   if (dtype === 'bool') return tensor(dtype, [], Uint8Array.of(value ? 1 : 0));
   if (dtype === 'float32') return tensor(dtype, [], Float32Array.of(value));
   if (dtype === 'float64') return tensor(dtype, [], Float64Array.of(value));

@@ -8,6 +8,7 @@ import { summation } from './einsum.ts';
 import { fusions } from './fused.ts';
 import { indexing } from './gather.ts';
 import type { Kernel, KernelTable } from './kernel.ts';
+import { losses } from './loss.ts';
 import { matrix } from './matmul.ts';
 import { blocked } from './matmul-nbits.ts';
 import { movement } from './move.ts';
@@ -28,6 +29,7 @@ export const KERNELS: KernelTable = {
   ...convolution,
   ...creation,
   ...indexing,
+  ...losses,
   ...matrix,
   ...movement,
   ...normalisation,

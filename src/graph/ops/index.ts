@@ -5,6 +5,7 @@ import { elementwise } from './elementwise.ts';
 import type { OpEntry, OpTable } from './entry.ts';
 import { fused } from './fused.ts';
 import { indexing } from './gather.ts';
+import { losses } from './loss.ts';
 import { matmul } from './matmul.ts';
 import { blocked } from './matmul-nbits.ts';
 import { normalisations } from './norm.ts';
@@ -24,6 +25,7 @@ export const OPERATORS: OpTable = {
   ...normalisations,
   ...indexing,
   ...creation,
+  ...losses,
 };
 
 /** The domain of onnxruntime's own operators. */

@@ -34,7 +34,11 @@ export function addGradients(g: GraphBuilder, seeds: Seeds, wrt: readonly string
     const wanted = node.inputs.map((name) => active.has(name) && isFloat(g, name));
     const own = node.outputs.map((name) => (name === '' ? null : (gradients.get(name) ?? null)));
     if (!wanted.some(Boolean) || !own.some(Boolean)) continue;
-    const b = new Backward(node, g, own, wanted);
+    const b = new Backward(node, g, own, wanted, (name) => {
+      const before = gradients.get(name) ?? null;
+      gradients.delete(name);
+      return before;
+    });
     const results = g.scope(`gradient/${node.name || node.op}`, () => ruleOf(node, b)(b));
     results.forEach((gradient, i) => {
       if (gradient && wanted[i]) give(node.inputs[i]!, gradient);

@@ -20,16 +20,25 @@ export class Backward {
   readonly g: GraphBuilder;
   readonly #gradients: readonly (Value | null)[];
   readonly #wanted: readonly boolean[];
+  readonly #take: (name: string) => Value | null;
 
   /**
    * @param gradients of each result, null for those that the loss doesn't depend on
    * @param wanted whether the gradient of each input is asked for
+   * @param take gives away what other readers of a value have added up to its gradient so far
    */
-  constructor(node: Node, g: GraphBuilder, gradients: readonly (Value | null)[], wanted: readonly boolean[]) {
+  constructor(
+    node: Node,
+    g: GraphBuilder,
+    gradients: readonly (Value | null)[],
+    wanted: readonly boolean[],
+    take: (name: string) => Value | null = () => null,
+  ) {
     this.node = node;
     this.g = g;
     this.#gradients = gradients;
     this.#wanted = wanted;
+    this.#take = take;
   }
 
   /** Gradient of the first result. */
@@ -61,6 +70,19 @@ export class Backward {
     return name === '' ? this.fail(`result ${output} is left out`) : this.g.value(name);
   }
 
+  /** A result that forward may have left out (a mask, statistics): the node gets it as an output where it lacks it. */
+  kept(output: number): Value {
+    return this.g.result(this.node, output);
+  }
+
+  /**
+   * What other readers have added up to the gradient of an input so far, for rules that can write theirs into it: what such a
+   * rule returns counts for all of them. Null where there is none.
+   */
+  before(input: number): Value | null {
+    return this.#take(this.node.inputs[input] ?? '');
+  }
+
   /** The sizes of a value. @throws VersusError `unsupported` where they don't follow from the graph */
   sizes(value: Value): readonly number[] {
     if (value.shape.every((d) => typeof d === 'number')) return value.shape as readonly number[];
@@ -84,6 +106,10 @@ export class Backward {
     return this.node.attrs[name] as readonly number[] | undefined;
   }
 
+  float(name: string, otherwise: number): number {
+    return Number(this.node.attrs[name] ?? otherwise);
+  }
+
   text(name: string, otherwise: string): string {
     return String(this.node.attrs[name] ?? otherwise);
   }
@@ -93,9 +119,9 @@ export class Backward {
     return axis < 0 ? axis + rank : axis;
   }
 
-  /** The null of every input. */
-  none(): (Value | null)[] {
-    return this.node.inputs.map(() => null);
+  /** One entry per input: null, but for those that are given. */
+  only(...gradients: readonly (Value | null)[]): (Value | null)[] {
+    return this.node.inputs.map((_, i) => gradients[i] ?? null);
   }
 
   /** @throws VersusError `unsupported` that names operator and node */
@@ -117,3 +143,30 @@ export function unbroadcast(b: Backward, gradient: Value, operand: Value): Value
   const summed = axes.length > 0 ? b.g.reduceSum(gradient, axes, true) : gradient;
   return summed.shape.length === to.length ? summed : b.g.reshape(summed, to);
 }
+
+/** A rule of one operand: `make` is asked for the gradient where it is wanted. Further inputs have none. */
+export const unary =
+  (make: (b: Backward) => Value): Rule =>
+  (b) =>
+    b.only(b.wanted(0) ? make(b) : null);
+
+/** A bool as 0 and 1 of the type of `like`. */
+export const asNumber = (b: Backward, condition: Value, like: Value): Value =>
+  b.g.cast(condition, like.dtype);
+
+/**
+ * 1 where x > 0, else 0, of x's type. In the wide types that is one node, a line so steep that its clipped part is a step;
+ * numbers below 2⁻¹⁰⁰ fall short of 1. On onnxruntime's cpu it costs half of a comparison and a conversion.
+ */
+export function step(b: Backward, x: Value): Value {
+  if (x.dtype === 'float32' || x.dtype === 'float64')
+    return b.g.op('HardSigmoid', [x], { alpha: 2 ** 100, beta: 0 })[0]!;
+  return asNumber(b, b.g.greater(x, 0), x);
+}
+
+/**
+ * `gradient` where the condition holds, else 0. A product with 0 and 1: onnxruntime's cpu takes twice as long to pick elements
+ * as to convert and multiply them.
+ */
+export const masked = (b: Backward, gradient: Value, condition: Value): Value =>
+  b.g.mul(gradient, asNumber(b, condition, gradient));
