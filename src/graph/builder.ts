@@ -3,8 +3,9 @@ import type { Attribute, Dim, Graph, Init, Node, Param, Shape, ValueInfo } from 
 import { type DType, int64, type Tensor } from '../core/tensor.ts';
 import { assemble } from './assemble.ts';
 import { contentKey, scalarTensor } from './constants.ts';
-import { exactQuotient, productOf, runsOf, sameDim, showShape } from './dims.ts';
+import { productOf, runsOf, sameDim, showShape } from './dims.ts';
 import { type Attributes, Operators, type Value } from './fluent.ts';
+import { holderOf } from './holder.ts';
 import { inferNode, typeOfParam } from './infer.ts';
 import type { Type } from './ops/entry.ts';
 import { operatorOf } from './ops/index.ts';
@@ -200,17 +201,7 @@ export class GraphBuilder extends Operators {
   dim(name: string): Value {
     const known = this.#dims.get(name);
     if (known) return known;
-    const made = [...this.#types].map(([value, type]): Value => ({ name: value, ...type }));
-    const holders = (sources: readonly Value[]) =>
-      sources.flatMap((source) =>
-        source.shape.flatMap((d, at) => {
-          const times = typeof d === 'string' ? exactQuotient(d, name) : null;
-          return typeof times === 'number' ? [{ source, at, times }] : [];
-        }),
-      );
-    const inputs = holders(this.#inputs);
-    const exact = (h: { times: number }) => h.times === 1;
-    const found = inputs.find(exact) ?? holders(made).find(exact) ?? inputs[0];
+    const found = holderOf(name, this.#inputs, this.#types);
     if (!found) return this.#fail(`no input has a dimension ${name}, nor has a value`);
     const outer = this.#prefix;
     this.#prefix = `dim/${name}/`;
