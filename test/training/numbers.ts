@@ -1,7 +1,7 @@
 import { join } from 'node:path';
-import { readParam } from '../../src/core/read-param.ts';
 import type { Graph } from '../../src/core/graph.ts';
 import type { ModelDef } from '../../src/core/model.ts';
+import { readParam } from '../../src/core/read-param.ts';
 import type { Tensors } from '../../src/core/tensor.ts';
 import { modelIn } from '../../src/verify/folder.ts';
 import { readSafetensors, seeded } from '../../src/weights/index.ts';
