@@ -1,4 +1,4 @@
-import type { Dim, Shape } from '../core/graph.ts';
+import type { Dim } from '../core/graph.ts';
 import { seedOf } from '../core/random.ts';
 
 /**
@@ -281,16 +281,4 @@ function bindAtom(name: string, sizes: Readonly<Record<string, number>>): Dim {
 /** `[batch, 3, 224, 224]`, for messages. */
 export function showShape(shape: Shape): string {
   return `[${shape.join(', ')}]`;
-}
-
-/** Dimensions in order, neighbouring numbers together. */
-export function runsOf(dims: readonly Dim[]): (number[] | string)[] {
-  const runs: (number[] | string)[] = [];
-  for (const d of dims) {
-    const last = runs.at(-1);
-    if (typeof d === 'string') runs.push(d);
-    else if (Array.isArray(last)) last.push(d);
-    else runs.push([d]);
-  }
-  return runs;
 }

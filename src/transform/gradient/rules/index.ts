@@ -1,5 +1,5 @@
 import type { RuleTable } from '../rule.ts';
-import { activations } from './activation.ts';
+import { activations, contribActivations } from './activation.ts';
 import { binary } from './binary.ts';
 import { blocked } from './blocked.ts';
 import { dropouts } from './dropout.ts';
@@ -30,7 +30,7 @@ export const RULES: RuleTable = {
 };
 
 /** Of onnxruntime's own operators. */
-export const MICROSOFT_RULES: RuleTable = { ...blocked };
+export const MICROSOFT_RULES: RuleTable = { ...blocked, ...contribActivations };
 
 /** Of the operators that our own transforms make. */
 export const VERSUS_RULES: RuleTable = {};
