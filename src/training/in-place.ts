@@ -7,7 +7,7 @@ import type { StateTensor } from '../transform/optimiser/index.ts';
  * The graph with every new state tensor made after all else that reads the old one, so that a runtime may write it over the
  * old one, in whichever order it runs nodes that don't depend on each other. Where a reader is no ancestor of the update
  * already (the gradient of a product's other operand reads the weight), a scalar of the update is made to depend on it: on
- * whether one of its elements equals itself, which changes nothing.
+ * whether one of its elements equals itself, which changes nothing. The order of the nodes is one that this allows.
  */
 export function orderedUpdates(graph: Graph, state: readonly StateTensor[]): Graph {
   const g = GraphBuilder.over(graph, inferTypes(graph, {}).types);
@@ -18,18 +18,24 @@ export function orderedUpdates(graph: Graph, state: readonly StateTensor[]): Gra
     for (const input of new Set(node.inputs)) readers.set(input, [...(readers.get(input) ?? []), node]);
   }
   const inputs = new Map<Node, readonly string[]>();
+  const renamed = new Map<string, string>();
   const late: Node[] = [];
   for (const { input, output } of state) {
     const update = producers.get(output)!;
     const before = ancestors(update, producers);
     const open = (readers.get(input) ?? []).filter((reader) => !before.has(reader));
     if (open.length === 0) continue;
-    const [node, at] = scalarOf(update, producers, g);
-    const scalar = g.value(node.inputs[at]!);
     const first = g.nodes.length;
-    const guarded = g.scope(`order/${input}`, () =>
-      open.reduce((value, reader) => after(g, value, reader), scalar),
-    );
+    const guard = (value: Value): Value =>
+      g.scope(`order/${input}`, () => open.reduce((v, reader) => after(g, v, reader), value));
+    if (open.some((reader) => ancestors(reader, producers).has(update))) {
+      // The new one is read beside the old one: a copy, made later, is what the next step gets.
+      renamed.set(guard(g.value(output)).name, output).set(output, `${output}.early`);
+      late.push(...g.nodes.slice(first));
+      continue;
+    }
+    const [node, at] = scalarOf(update, producers, g);
+    const guarded = guard(g.value(node.inputs[at]!));
     late.push(...g.nodes.slice(first));
     const own = inputs.get(node) ?? node.inputs;
     inputs.set(
@@ -40,10 +46,11 @@ export function orderedUpdates(graph: Graph, state: readonly StateTensor[]): Gra
   if (late.length === 0) return graph;
   const built = g.build();
   const originals = new Map(graph.nodes.map((n) => [n.outputs[0], n]));
+  const rename = (name: string): string => renamed.get(name) ?? name;
   const rewired = built.nodes.map((node) => {
     const original = originals.get(node.outputs[0]);
-    const own = original && inputs.get(original);
-    return own ? { ...node, inputs: own } : node;
+    const own = (original && inputs.get(original)) ?? node.inputs;
+    return { ...node, inputs: own.map(rename), outputs: node.outputs.map(rename) };
   });
   return { ...built, nodes: inOrder(rewired) };
 }
