@@ -231,8 +231,7 @@ export class GraphBuilder extends Operators {
   }
 
   /** Runs `body` with `name/` before the names of the nodes that it makes. Scopes nest. */
-  scope<T>(name: string, body: () => T): T {
-    const outer = this.#prefix;
+  scope<T>(name: string, body: () => T, outer = this.#prefix): T {
     this.#prefix = `${outer}${name}/`;
     try {
       return body();
