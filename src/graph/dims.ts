@@ -1,4 +1,4 @@
-import type { Dim } from '../core/graph.ts';
+import type { Dim, Shape } from '../core/graph.ts';
 import { seedOf } from '../core/random.ts';
 
 /**
