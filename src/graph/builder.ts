@@ -179,8 +179,7 @@ export class GraphBuilder extends Operators {
   result(node: Node, output: number): Value {
     const at = this.#nodes.findIndex((n) => n.outputs[0] === node.outputs[0]);
     const there = this.#nodes[at] ?? this.#fail('another builder has the node', node.name);
-    const known = there.outputs[output];
-    if (known) return this.value(known);
+    if (there.outputs[output]) return this.value(there.outputs[output]);
     const name = this.#unique(`${node.outputs[0]}.${output}`);
     const outputs = Array.from({ length: Math.max(output + 1, there.outputs.length) }, (_, i) =>
       i === output ? name : (there.outputs[i] ?? ''),

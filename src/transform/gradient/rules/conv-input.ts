@@ -22,7 +22,8 @@ const countOf = (sizes: readonly number[]): number => sizes.reduce((n, d) => n *
  *
  * Without strides that is a convolution with the mirrored kernel, which onnxruntime's CPU provider computes faster than a
  * transposed one (15 to 18 against 19 to 22 ms; depthwise 22 against 52), unless the weight is so much larger than the upstream
- * that mirroring it costs more. Over three axes it is the mirrored one always, as not all runtimes have transposed ones there.
+ * that mirroring it costs more. Where runtimes lack transposed ones, or have them wrong, it is the mirrored one over an upstream
+ * with zeros in between: over three axes (tfjs), and with groups of several filters of one channel (onnxruntime on WebGPU).
  */
 export function inputGradient(b: Backward, c: Spread): Value {
   const { window, group, size } = c;
@@ -32,7 +33,9 @@ export function inputGradient(b: Backward, c: Spread): Value {
     side.map((n, i) => reachOf(window, i) - 1 - n),
   );
   if (pads.some((n) => n < 0)) return transposed(b, c);
-  if (size.length === 3) return mirrored(b, { ...c, upstream: spaced(b, c) }, pads);
+  const [filters, depth] = b.sizes(c.weight) as [number, number];
+  const isBroken = size.length === 3 || (depth === 1 && group > 1 && filters > group);
+  if (isBroken) return mirrored(b, { ...c, upstream: spaced(b, c) }, pads);
   const isDense = window.strides.every((s) => s === 1);
   const isLight = isPoint || countOf(b.sizes(c.weight)) <= countOf(b.sizes(c.upstream));
   return isDense && isLight ? mirrored(b, c, pads) : transposed(b, c);
