@@ -9,7 +9,7 @@
 import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { readParam } from '../src/backends/read-params.ts';
+import { readParam } from '../src/core/read-param.ts';
 import { type EngineName, loadEngine, using } from '../src/backends/tfjs/engine.ts';
 import { tfjs } from '../src/backends/tfjs/index.ts';
 import type { Artifact } from '../src/core/model.ts';

@@ -116,8 +116,15 @@ export interface Opened {
 }
 
 export interface Session extends Opened {
-  /** Runs the graph; resolves when the results are readable on the host. `fetch` limits which outputs are computed. */
-  run(feeds: Tensors, fetch?: readonly string[]): Promise<Tensors>;
+  /** Results are written into tensors that the caller gives, where it gives some. */
+  readonly writesInto?: true;
+  /**
+   * Runs the graph; resolves when the results are readable on the host. `fetch` limits which outputs are computed.
+   *
+   * @param into tensors by output, of its type and shape, that become the results where the session `writesInto` such; one that
+   *   is fed, too, is overwritten while the graph runs
+   */
+  run(feeds: Tensors, fetch?: readonly string[], into?: Tensors): Promise<Tensors>;
 }
 
 /**
@@ -144,12 +151,21 @@ export type Feeds = Record<string, Tensor | Resident>;
 export interface ResidentSession extends Opened {
   /** Outputs that stay on the device. */
   readonly keep: readonly string[];
+  /** Results are written over donated residents; elsewhere donating only frees them after the run. */
+  readonly overwrites: boolean;
   /**
    * Runs the graph; resolves when the outputs that do not stay are readable. The caller owns what is kept and disposes of it.
    *
+   * @param donated residents by kept output, of its type and shape: each is used up by the run, and the output may lie in its
+   *   memory. One that is fed, too, may be overwritten while the graph runs: right only where every node that reads it
+   *   runs before the one that makes the output, or is that node, element by element.
    * @throws VersusError `input` for feeds that do not fit, and for residents that are disposed of or another backend's
    */
-  run(feeds: Feeds, fetch?: readonly string[]): Promise<{ readonly host: Tensors; readonly kept: Residents }>;
+  run(
+    feeds: Feeds,
+    fetch?: readonly string[],
+    donated?: Readonly<Residents>,
+  ): Promise<{ readonly host: Tensors; readonly kept: Residents }>;
   /** A tensor brought to the device. May share the host's memory on host devices: don't write into it afterwards. */
   put(tensor: Tensor): Promise<Resident>;
   /** A resident's elements on the host; it stays. The array may be the device's own on host devices: don't write into it. */

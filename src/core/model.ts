@@ -74,8 +74,8 @@ export type Part = (typeof PARTS)[number];
 export type Parts = Readonly<Partial<Record<Part, readonly string[]>>>;
 
 /**
- * Where numbers come from. `read` yields a parameter's little-endian bytes in the parameter's own dtype, in order.
- * With `into`, chunks may be views of that buffer, each valid only until the next is asked for; without, the caller may keep them.
+ * Where numbers come from. `read` yields a parameter's little-endian bytes in the parameter's own dtype, in order, in chunks
+ * that are valid only until the next is asked for. `into` is memory that the source may use for them in place of new.
  */
 export interface WeightSource {
   /**

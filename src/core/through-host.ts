@@ -33,17 +33,20 @@ export async function throughHost(
     outputs: session.outputs,
     options: session.options,
     keep,
+    overwrites: onHost && session.writesInto === true,
     placement: () => session.placement(),
     ...(session.profile && { profile: () => session.profile!() }),
     traffic: () => ({ ...moved, resident: store.bytes }),
-    async run(feeds: Feeds, fetch?: readonly string[]) {
+    async run(feeds: Feeds, fetch?: readonly string[], donated: Readonly<Residents> = {}) {
       const fed: Tensors = {};
       for (const [name, value] of Object.entries(feeds)) {
         const kept = !isTensor(value);
         fed[name] = kept ? store.native(value, `input '${name}'`) : value;
         if (!kept || !onHost) moved.to_device += fed[name].data.byteLength;
       }
-      const outputs = await session.run(fed, fetch);
+      const into = donatedTensors(store, donated, keep);
+      const outputs = await session.run(fed, fetch, into);
+      for (const resident of Object.values(donated)) resident.dispose();
       const host: Tensors = {};
       const kept: Residents = {};
       for (const [name, tensor] of Object.entries(outputs)) {
@@ -68,6 +71,24 @@ export async function throughHost(
       await session.close();
     },
   };
+}
+
+/**
+ * The runtime's tensors behind donated residents.
+ * @throws VersusError `input` for one that is given to an output that isn't kept, and as `ResidentStore.native`
+ */
+export function donatedTensors<N>(
+  store: ResidentStore<N>,
+  donated: Readonly<Residents>,
+  keep: readonly string[],
+): Record<string, N> {
+  const given = Object.entries(donated).map(([output, resident]) => {
+    if (!keep.includes(output)) {
+      throw new VersusError('input', `a tensor is donated to '${output}', which does not stay on the device`);
+    }
+    return [output, store.native(resident, `what is donated to '${output}'`)] as const;
+  });
+  return Object.fromEntries(given);
 }
 
 /** Tells a tensor on the host from a handle. */

@@ -1,13 +1,15 @@
-import { createHash } from 'node:crypto';
 import { VersusError } from '../core/errors.ts';
 import type { Attribute, Dim, Graph, Init, Node, Param, Shape, ValueInfo } from '../core/graph.ts';
-import { type DType, int64, type Tensor, tensor, toBytes, toFloat16 } from '../core/tensor.ts';
-import { exactQuotient, productOf, sameDim, showShape } from './dims.ts';
+import { type DType, int64, type Tensor } from '../core/tensor.ts';
+import { assemble } from './assemble.ts';
+import { contentKey, scalarTensor } from './constants.ts';
+import { productOf, sameDim, showShape } from './dims.ts';
 import { type Attributes, Operators, type Value } from './fluent.ts';
+import { holderOf } from './holder.ts';
 import { inferNode, typeOfParam } from './infer.ts';
 import type { Type } from './ops/entry.ts';
 import { operatorOf } from './ops/index.ts';
-import { validateGraph } from './validate.ts';
+import { reshapeTo, runsOf } from './reshaping.ts';
 
 export type { Value } from './fluent.ts';
 
@@ -108,8 +110,8 @@ export class GraphBuilder extends Operators {
       }
       return { name, dtype, shape: known.shape };
     }
-    if (shape.some((d) => !Number.isSafeInteger(d) || d < 1))
-      this.#fail(`parameter ${name} has shape ${showShape(shape)}`);
+    if (!shape.every((d) => Number.isSafeInteger(d) && d > 0))
+      this.#fail(`parameter ${name}: ${showShape(shape)}`);
     this.#claim(name);
     this.#params.set(name, { name, dtype, shape, role: options.role ?? 'weight', init });
     return this.#value(name, { dtype, shape });
@@ -117,12 +119,7 @@ export class GraphBuilder extends Operators {
 
   /** A tensor that belongs to the program. Equal contents are stored once, under the first hint. */
   constant(t: Tensor, hint = 'constant'): Value {
-    const bytes = toBytes(t.data);
-    const content =
-      bytes.length <= 64
-        ? Buffer.from(bytes).toString('hex')
-        : createHash('sha256').update(bytes).digest('hex');
-    const key = `${t.dtype}|${t.shape.join()}|${content}`;
+    const key = contentKey(t);
     const known = this.#constants.get(key);
     if (known) return known;
     const name = this.#unique(`const/${hint}`);
@@ -155,12 +152,11 @@ export class GraphBuilder extends Operators {
     options: { outputs?: number; domain?: string } = {},
   ): Value[] {
     const name = this.#unique(this.#prefix + op);
-    const { domain = '' } = options;
+    const { domain = '', outputs: count = 1 } = options;
     const entry = operatorOf({ op, domain });
     if (!entry) this.#fail(`operator ${op} is not in the operator table`, name);
     if (domain === '' && entry.since > this.opset)
       this.#fail(`${op} needs opset ${entry.since}, this graph has ${this.opset}`, name);
-    const count = options.outputs ?? 1;
     const outputs = Array.from({ length: count }, (_, i) => (i === 0 ? name : `${name}.${i}`));
     const types = inputs.map((v) => (v === null ? null : this.#typeOf(v, name)));
     const set = Object.entries(attrs).filter((a): a is [string, Attribute] => a[1] !== undefined);
@@ -182,16 +178,13 @@ export class GraphBuilder extends Operators {
   /** A result of a node that is there already; an optional one that it leaves out so far becomes an output of it. */
   result(node: Node, output: number): Value {
     const at = this.#nodes.findIndex((n) => n.outputs[0] === node.outputs[0]);
-    const there = this.#nodes[at] ?? this.#fail('the node belongs to another builder', node.name);
-    const known = there.outputs[output];
-    if (known) return this.value(known);
+    const there = this.#nodes[at] ?? this.#fail('another builder has the node', node.name);
+    if (there.outputs[output]) return this.value(there.outputs[output]);
     const name = this.#unique(`${node.outputs[0]}.${output}`);
     const outputs = Array.from({ length: Math.max(output + 1, there.outputs.length) }, (_, i) =>
       i === output ? name : (there.outputs[i] ?? ''),
     );
-    const types = there.inputs.map((input) =>
-      input === '' ? null : this.#typeOf(this.value(input), node.name),
-    );
+    const types = there.inputs.map((input) => (input === '' ? null : this.value(input)));
     const inferred = inferNode({ ...there, outputs }, types, this.#inference);
     const type = inferred?.[output] ?? this.#fail(`the type of result ${output} is not known`, node.name);
     this.#nodes[at] = { ...there, outputs };
@@ -205,17 +198,7 @@ export class GraphBuilder extends Operators {
   dim(name: string): Value {
     const known = this.#dims.get(name);
     if (known) return known;
-    const made = [...this.#types].map(([value, type]): Value => ({ name: value, ...type }));
-    const holders = (sources: readonly Value[]) =>
-      sources.flatMap((source) =>
-        source.shape.flatMap((d, at) => {
-          const times = typeof d === 'string' ? exactQuotient(d, name) : null;
-          return typeof times === 'number' ? [{ source, at, times }] : [];
-        }),
-      );
-    const inputs = holders(this.#inputs);
-    const exact = (h: { times: number }) => h.times === 1;
-    const found = inputs.find(exact) ?? holders(made).find(exact) ?? inputs[0];
+    const found = holderOf(name, this.#inputs, this.#types);
     if (!found) return this.#fail(`no input has a dimension ${name}, nor has a value`);
     const outer = this.#prefix;
     this.#prefix = `dim/${name}/`;
@@ -229,20 +212,7 @@ export class GraphBuilder extends Operators {
   /** An int64 vector of dimensions; symbolic ones are read from the inputs at run time. */
   dims(dims: readonly Dim[]): Value {
     if (dims.every((d) => typeof d === 'number')) return this.ints(dims as number[]);
-    const parts: Value[] = [];
-    let run: number[] = [];
-    const flush = () => {
-      if (run.length > 0) parts.push(this.ints(run));
-      run = [];
-    };
-    for (const d of dims) {
-      if (typeof d === 'number') run.push(d);
-      else {
-        flush();
-        parts.push(this.dim(d));
-      }
-    }
-    flush();
+    const parts = runsOf(dims).map((run) => (typeof run === 'string' ? this.dim(run) : this.ints(run)));
     return parts.length === 1 ? parts[0]! : this.concat(parts, 0);
   }
 
@@ -255,13 +225,7 @@ export class GraphBuilder extends Operators {
     const after = productOf(dims);
     if (!sameDim(before, after))
       this.#fail(`Reshape: ${showShape(x.shape)} has not as many elements as ${showShape(dims)}`);
-    const wanted = dims.map((d, i): Dim => {
-      const stays = typeof d === 'string' && x.shape[i] !== undefined && sameDim(x.shape[i], d);
-      return stays ? 0 : d;
-    });
-    const open = wanted.findIndex((d) => typeof d === 'string');
-    if (open >= 0) wanted[open] = -1;
-    const [out] = this.op('Reshape', [x, this.dims(wanted)]);
+    const [out] = this.op('Reshape', [x, this.dims(reshapeTo(x.shape, dims))]);
     this.#types.set(out!.name, { dtype: x.dtype, shape: dims });
     return { name: out!.name, dtype: x.dtype, shape: dims };
   }
@@ -292,31 +256,16 @@ export class GraphBuilder extends Operators {
    * @throws VersusError `input` when a node or a weight contributes to no output: it would be measured, or loaded, for nothing
    */
   build(): Graph {
-    if (this.#outputs.length === 0) this.#fail('no output is declared');
-    const renamed = new Map(this.#outputs.map((o) => [o.value.name, o.name]));
-    const rename = (name: string) => renamed.get(name) ?? name;
-    const used = new Set(this.#outputs.map((o) => o.value.name));
-    for (const node of this.#nodes) for (const input of node.inputs) used.add(input);
-    const whole = this.#continued === undefined;
-    const idle = this.#nodes.find((n) => !n.outputs.some((o) => used.has(o)));
-    if (whole && idle) this.#fail('its result is used by nothing', idle.name);
-    const params = [...this.#params.values()].filter((p) => p.role !== 'constant' || used.has(p.name));
-    const spare = params.find((p) => !used.has(p.name));
-    if (whole && spare) this.#fail(`parameter ${spare.name} is used by nothing`);
-    const values: Record<string, ValueInfo> = {};
-    for (const [name, { dtype, shape }] of this.#types)
-      values[rename(name)] = { name: rename(name), dtype, shape };
-    const graph: Graph = {
+    return assemble({
       name: this.name,
-      opset: { ...this.#continued?.opset, '': this.opset, ...domainsOf(this.#nodes) },
+      opset: { ...this.#continued?.opset, '': this.opset },
       inputs: this.#inputs,
-      outputs: this.#outputs.map((o) => ({ name: o.name, dtype: o.value.dtype, shape: o.value.shape })),
-      params,
-      nodes: this.#nodes.map((n) => ({ ...n, inputs: n.inputs.map(rename), outputs: n.outputs.map(rename) })),
-      values,
-    };
-    validateGraph(graph);
-    return graph;
+      params: [...this.#params.values()],
+      nodes: this.#nodes,
+      outputs: this.#outputs,
+      types: this.#types,
+      whole: this.#continued === undefined,
+    });
   }
 
   get #inference(): { opset: number; strict: boolean; fresh: (hint: string) => string } {
@@ -348,21 +297,4 @@ export class GraphBuilder extends Operators {
   #fail(problem: string, node?: string): never {
     throw new VersusError('input', problem, { where: `graph ${this.name}${node ? `, node ${node}` : ''}` });
   }
-}
-
-/** Version 1 of every domain besides the standard one that nodes come from. */
-function domainsOf(nodes: readonly Node[]): Record<string, number> {
-  const named = nodes.flatMap(({ domain }) => (domain && domain !== 'ai.onnx' ? [domain] : []));
-  return Object.fromEntries([...new Set(named)].map((domain) => [domain, 1]));
-}
-
-function scalarTensor(value: number, dtype: DType): Tensor {
-  if (dtype === 'int64') return tensor(dtype, [], BigInt64Array.of(BigInt(value)));
-  if (dtype === 'float16') return tensor(dtype, [], Uint16Array.of(toFloat16(value)));
-  if (dtype === 'int32') return tensor(dtype, [], Int32Array.of(value));
-  if (dtype === 'uint8') return tensor(dtype, [], Uint8Array.of(value));
-  if (dtype === 'bool') return tensor(dtype, [], Uint8Array.of(value ? 1 : 0));
-  if (dtype === 'float32') return tensor(dtype, [], Float32Array.of(value));
-  if (dtype === 'float64') return tensor(dtype, [], Float64Array.of(value));
-  throw new VersusError('input', `a scalar of type ${dtype} is not supported`);
 }

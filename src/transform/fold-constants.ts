@@ -7,7 +7,7 @@ import { kernelOf } from '../graph/kernels/index.ts';
 import { store } from '../graph/kernels/kernel.ts';
 import { smallValue } from '../graph/ops/create.ts';
 import { bytesOf, type Type, typed } from '../graph/ops/entry.ts';
-import { isUnchanged } from './unchanged.ts';
+import { isUnchanged, sameType } from './unchanged.ts';
 import { hasSubgraph, isOp, type Numbers, pinnedNames, tensorOf } from './view.ts';
 
 /** A result larger than this is computed in every run. */
@@ -15,6 +15,11 @@ const MAX_BYTES = 64 * 2 ** 20;
 /** So is one that is this many times its inputs, unless it is small: Range and Expand make much of little. */
 const MAX_GROWTH = 4;
 const SMALL_BYTES = 2 ** 20;
+
+export interface FoldOptions {
+  /** Bytes up to which a result is computed however small its inputs are; 1 MiB when left out. */
+  readonly small?: number;
+}
 /** What all results together may take beyond their inputs: a file can have many small Expands. */
 const MAX_GROWN = 128 * 2 ** 20;
 /** The interpreter's kernels are slow: products of weights beyond this, all together, wait for the backend. */
@@ -32,13 +37,17 @@ const KEPT_BYTES = 2 ** 16;
  *   above 1 MiB and 4 times their inputs, products beyond 2^28 multiply–accumulates, and a large weight that others read
  *   as it is (a tied embedding), which would be stored twice.
  * - Arithmetic on shapes that follows from the sizes in the graph becomes constant, though it hangs on an input.
- * - What hands its input on (`isUnchanged`) goes.
+ * - What hands its input on (`isUnchanged`) goes, as do sums with zeros and, in a Concat, parts of no length.
  *
  * Results that are outputs of the graph, or that subgraphs read, stay nodes. A node that the kernels refuse stays, too.
  * Replaced nodes' inputs that nobody reads any more are left to `dropDead`.
  */
-export async function foldConstants(graph: Graph, numbers: Numbers): Promise<Graph> {
-  const folder = new Folder(graph, numbers);
+export async function foldConstants(
+  graph: Graph,
+  numbers: Numbers,
+  { small = SMALL_BYTES }: FoldOptions = {},
+): Promise<Graph> {
+  const folder = new Folder(graph, numbers, small);
   for (const node of graph.nodes) await folder.visit(node);
   return folder.finish();
 }
@@ -46,6 +55,7 @@ export async function foldConstants(graph: Graph, numbers: Numbers): Promise<Gra
 class Folder {
   readonly #graph: Graph;
   readonly #numbers: Numbers;
+  readonly #small: number;
   readonly #opset: number;
   readonly #types = new Map<string, Type>();
   readonly #constants = new Map<string, Param>();
@@ -63,9 +73,10 @@ class Folder {
   #macs = 0;
   #unknown = 0;
 
-  constructor(graph: Graph, numbers: Numbers) {
+  constructor(graph: Graph, numbers: Numbers, small: number) {
     this.#graph = graph;
     this.#numbers = numbers;
+    this.#small = small;
     this.#opset = graph.opset[''] ?? graph.opset['ai.onnx'] ?? 17;
     this.#pinned = pinnedNames(graph);
     for (const param of graph.params) {
@@ -84,7 +95,8 @@ class Folder {
 
   async visit(original: Node): Promise<void> {
     const inputs = original.inputs.map((name) => this.#alias.get(name) ?? name);
-    const node = inputs.some((name, i) => name !== original.inputs[i]) ? { ...original, inputs } : original;
+    const aliased = inputs.some((name, i) => name !== original.inputs[i]);
+    const node = this.#withoutEmpty(aliased ? { ...original, inputs } : original);
     const types = this.#infer(node);
     if (hasSubgraph(node)) return this.#keep(node);
     if (this.#removed(node, types)) return;
@@ -140,6 +152,13 @@ class Folder {
       const param = this.#constants.get(node.inputs[i] ?? '');
       return param?.data && smallValue(param.dtype, param.data);
     };
+    const kept = this.#withoutZeros(node, types[0]);
+    if (kept !== null) {
+      if (this.#pinned.has(to)) return false;
+      this.#release(node.inputs.find((name) => name !== kept)!);
+      this.#forward(kept, to);
+      return true;
+    }
     if (from === '' || !isUnchanged(node, this.#types.get(from), types[0], small)) return false;
     if (!this.#pinned.has(to)) {
       this.#forward(from, to);
@@ -151,6 +170,33 @@ class Folder {
     this.#renamed.set(from, to);
     this.#forward(from, to);
     return true;
+  }
+
+  /** A Concat without its parts of no length: a cache that holds nothing yet. */
+  #withoutEmpty(node: Node): Node {
+    if (!isOp(node, 'Concat')) return node;
+    const isEmpty = (name: string): boolean => {
+      const shape = this.#types.get(name)?.shape ?? [];
+      const axis = Number(node.attrs.axis ?? 0);
+      return shape[axis < 0 ? axis + shape.length : axis] === 0;
+    };
+    const inputs = node.inputs.filter((name) => !isEmpty(name));
+    if (inputs.length === node.inputs.length || inputs.length === 0) return node;
+    for (const name of node.inputs) if (isEmpty(name)) this.#release(name);
+    return { ...node, inputs };
+  }
+
+  /** The operand of a sum whose other one is all zeros, such as a mask that hides nothing; null for everything else. */
+  #withoutZeros(node: Node, result: Type | undefined): string | null {
+    const [a, b] = node.inputs;
+    if (!isOp(node, 'Add') || !a || !b || a === b || !result) return null;
+    for (const [kept, other] of [[a, b] as const, [b, a] as const]) {
+      const type = this.#types.get(kept);
+      if (!type || !sameType(type, result)) continue;
+      const { data } = this.#constants.get(other) ?? {};
+      if (data?.every((x: number | bigint) => Number(x) === 0)) return kept;
+    }
+    return null;
   }
 
   /** Results that follow from the sizes in the graph alone. */
@@ -198,7 +244,7 @@ class Folder {
       made += most ?? bytesOf(type.dtype, type.shape as number[]);
     }
     if (types[0] === undefined || made > MAX_BYTES) return false;
-    if (made > SMALL_BYTES && made > MAX_GROWTH * read) return false;
+    if (made > this.#small && made > MAX_GROWTH * read) return false;
     const shared = (p: Param): boolean =>
       bytesOf(p.dtype, p.shape) > SMALL_BYTES && this.#uses.get(p.name)! > 1;
     if (params.some(shared)) return false;

@@ -1,4 +1,4 @@
-import type { Graph, Param } from '../core/graph.ts';
+import type { Graph, Node, Param } from '../core/graph.ts';
 import { type LayerKind, type Reading, readingsOf } from '../graph/layers.ts';
 import { type ModuleName, moduleNames } from '../graph/module-names.ts';
 
@@ -6,7 +6,7 @@ import { type ModuleName, moduleNames } from '../graph/module-names.ts';
 export interface LoraLayer {
   /** The module's name, dots between: `model.layers.0.self_attn.q_proj`. */
   readonly module: string;
-  /** The parameter's name in the graph. */
+  /** The parameter's name in the checkpoint, also where the graph keeps it in blocks. */
   readonly tensor: string;
   readonly kind: 'linear' | 'conv' | 'embedding';
   /** Features that go in and come out; for an embedding tokens and width. */
@@ -15,7 +15,7 @@ export interface LoraLayer {
   /** Sizes of a convolution's kernel; empty for others. */
   readonly kernel: readonly number[];
   readonly groups: number;
-  /** The graph keeps it as [in, out], as MatMul reads it. */
+  /** The checkpoint keeps it as [in, out], as MatMul reads it. */
   readonly transposed: boolean;
   /** A layer that makes logits: `lm_head`, or the embedding table that is one too. */
   readonly output: boolean;
@@ -42,7 +42,7 @@ export interface LoraLayers {
 export function loraLayers(graphs: readonly Graph[]): LoraLayers {
   const params = new Map<string, { readonly param: Param; readonly module: ModuleName }>();
   const readings = new Map<string, Reading[]>();
-  for (const graph of graphs) {
+  for (const graph of graphs.map(unpacked)) {
     const names = moduleNames(graph, holdsWeights);
     const found = readingsOf(graph);
     for (const param of graph.params.filter(holdsWeights)) {
@@ -78,6 +78,32 @@ export function loraLayers(graphs: readonly Graph[]): LoraLayers {
 const holdsWeights = (p: Param): boolean =>
   p.role === 'weight' ||
   (p.role === 'constant' && (p.dtype === 'int8' || p.dtype === 'uint8') && p.shape.length > 1);
+
+/**
+ * The graph as it was before `quantise`, as far as its weights go: what reads a weight's blocks is a product with the weight.
+ * Nodes stand in the order of the graph's own.
+ */
+export function unpacked(graph: Graph): Graph {
+  const blocks = new Map(graph.params.flatMap((p) => (p.packed ? [[p.name, p.packed]] : [])));
+  if (blocks.size === 0) return graph;
+  const params = new Map<string, Param>();
+  for (const p of graph.params)
+    if (p.packed?.holds !== 'scales') params.set(p.packed?.of.name ?? p.name, p.packed?.of ?? p);
+  const nodes = graph.nodes.map((node): Node => {
+    const packed = node.op === 'MatMulNBits' ? blocks.get(node.inputs[1] ?? '') : undefined;
+    if (!packed) return node;
+    const { name, outputs, inputs } = node;
+    const [op, attrs] = packed.transposed ? ['MatMul', {}] : ['Gemm', { transB: 1 }];
+    return {
+      op: op as string,
+      name,
+      inputs: [inputs[0]!, packed.of.name],
+      outputs,
+      attrs: attrs as Node['attrs'],
+    };
+  });
+  return { ...graph, params: [...params.values()], nodes };
+}
 
 const siblingsOf = (p: Param): string => `${p.name.replace(/\d+/g, '*')} ${p.shape.length}`;
 

@@ -15,6 +15,18 @@ export interface LoraSpec {
    * one that makes a language model's logits.
    */
   readonly targets: readonly string[] | RegExp | 'all-linear';
+  /** Ranks and alphas of single modules that differ from those, by the module's whole name. */
+  readonly ranks?: ReadonlyMap<string, number>;
+  readonly alphas?: ReadonlyMap<string, number>;
+  /** The product is scaled by alpha ÷ √r in place of alpha ÷ r (Kalajdzievski, "A rank stabilization scaling factor", 2023). */
+  readonly rankStabilised?: boolean;
+  /** Share of the adapters' input that is dropped in training; 0 when left out. */
+  readonly dropout?: number;
+  /**
+   * Whether the adapter of an embedding that also makes logits is used for both, as the table is (PEFT's
+   * `ensure_weight_tying`); when false only for the embedding, which is what PEFT does by default. True when left out.
+   */
+  readonly tied?: boolean;
 }
 
 /** A wrapped weight and the two matrices that train in its place, in PEFT's layout. */
@@ -25,6 +37,10 @@ export interface LoraTarget extends LoraLayer {
   readonly b: readonly number[];
   /** Elements of both: r · (in + out) of a linear layer. */
   readonly parameters: number;
+  /** What their product is multiplied with: alpha ÷ r. */
+  readonly scale: number;
+  /** Names of the two, as PEFT's adapters have them. */
+  readonly names: { readonly a: string; readonly b: string };
 }
 
 /**
@@ -46,7 +62,7 @@ export function loraTargets(
   for (const fit of fits) {
     if (!inside.some(fit.test)) throw fitsNothing(fit, all, options);
   }
-  return chosen.map((layer) => wrap(layer, spec.r));
+  return chosen.map((layer) => wrap(layer, spec));
 }
 
 interface Fit {
@@ -73,8 +89,10 @@ function fitting(targets: LoraSpec['targets']): Fit[] {
   });
 }
 
-function wrap(layer: LoraLayer, r: number): LoraTarget {
-  const { from, to, kernel, groups } = layer;
+function wrap(layer: LoraLayer, spec: LoraSpec): LoraTarget {
+  const { module, from, to, kernel, groups } = layer;
+  const r = spec.ranks?.get(module) ?? spec.r;
+  const alpha = spec.alphas?.get(module) ?? spec.alpha;
   if (r % groups !== 0) {
     throw new VersusError('usage', `rank ${r} is not a multiple of the ${groups} groups of ${layer.module}`, {
       next: `choose a rank that ${groups} divides, or leave this convolution out`,
@@ -82,7 +100,16 @@ function wrap(layer: LoraLayer, r: number): LoraTarget {
   }
   const a = [r, from, ...kernel];
   const b = [to, r / groups, ...kernel.map(() => 1)];
-  return { ...layer, a, b, parameters: elementCount(a) + elementCount(b) };
+  const scale = alpha / (spec.rankStabilised ? Math.sqrt(r) : r);
+  const parameters = elementCount(a) + elementCount(b);
+  return { ...layer, a, b, parameters, scale, names: adapterNames(layer) };
+}
+
+/** Names of the two matrices of a layer's adapter. */
+export function adapterNames({ module, kind }: Pick<LoraLayer, 'module' | 'kind'>): LoraTarget['names'] {
+  return kind === 'embedding'
+    ? { a: `${module}.lora_embedding_A`, b: `${module}.lora_embedding_B` }
+    : { a: `${module}.lora_A.weight`, b: `${module}.lora_B.weight` };
 }
 
 function fitsNothing(

@@ -47,7 +47,7 @@ function asNumbers(attribute: Attribute | undefined): readonly number[] | undefi
   return Array.isArray(attribute) ? attribute.map(Number) : undefined;
 }
 
-function sameType(a: Type, b: Type): boolean {
+export function sameType(a: Type, b: Type): boolean {
   return (
     a.dtype === b.dtype &&
     a.shape.length === b.shape.length &&

@@ -2,7 +2,8 @@ import { existsSync } from 'node:fs';
 import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { reasonOf, VersusError } from '../core/errors.ts';
-import type { ModelDef } from '../core/model.ts';
+import type { Param } from '../core/graph.ts';
+import type { ModelDef, WeightSpec } from '../core/model.ts';
 import { openOnnx } from '../graph/onnx/index.ts';
 import { openSafetensors, safetensors } from '../weights/index.ts';
 import { fromCheckpointConfig } from '../zoo/checkpoint/index.ts';
@@ -21,7 +22,7 @@ const CHECKPOINTS = ['weights.safetensors', 'model.safetensors', 'model.safetens
  */
 export async function modelIn(dir: string, recorded: Recorded): Promise<ModelDef> {
   const onnx = join(dir, 'model.onnx');
-  const weights = CHECKPOINTS.map((name) => join(dir, name)).find((path) => existsSync(path));
+  const weights = checkpointIn(dir);
   if (weights !== undefined) return checkpointModel(dir, weights, recorded);
   if (existsSync(onnx)) {
     return {
@@ -35,8 +36,33 @@ export async function modelIn(dir: string, recorded: Recorded): Promise<ModelDef
   });
 }
 
+/** The checkpoint in a folder, by the first of its usual names. */
+export function checkpointIn(dir: string): string | undefined {
+  return CHECKPOINTS.map((name) => join(dir, name)).find((path) => existsSync(path));
+}
+
+/**
+ * A checkpoint of a model with adapters in it: a wrapped layer's own weight goes by `<module>.base_layer.weight`, as PEFT names
+ * it. What no parameter wants may be there.
+ */
+export function withBaseLayers(path: string, names: readonly string[]): WeightSpec {
+  const inner = safetensors(path, { unexpected: 'ignore' });
+  const known = new Set(names);
+  const renamed = (param: Param): Param => {
+    const wrapped = param.name.replace(/([^.]+)$/, 'base_layer.$1');
+    return known.has(wrapped) ? { ...param, name: wrapped } : param;
+  };
+  return {
+    label: inner.label,
+    async open(params, options) {
+      const source = await inner.open(params.map(renamed), options);
+      return { ...source, read: (param, into) => source.read(renamed(param), into) };
+    },
+  };
+}
+
 async function checkpointModel(dir: string, weights: string, recorded: Recorded): Promise<ModelDef> {
-  const config = await readConfig(join(dir, 'config.json'));
+  const config = await readConfig(dir);
   const file = await openSafetensors(weights);
   const names = file.names;
   await file.close();
@@ -49,7 +75,9 @@ async function checkpointModel(dir: string, weights: string, recorded: Recorded)
   return { ...model, weights: safetensors(weights) };
 }
 
-async function readConfig(path: string): Promise<unknown> {
+/** The config.json in a folder. @throws VersusError `usage` when there is none, `input` when it cannot be read */
+export async function readConfig(dir: string): Promise<unknown> {
+  const path = join(dir, 'config.json');
   try {
     if ((await stat(path)).size > MAX_CONFIG_BYTES)
       throw new Error(`it is larger than ${MAX_CONFIG_BYTES} bytes`);

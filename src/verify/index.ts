@@ -1,5 +1,5 @@
 /** Whether a model computes what a reference implementation recorded. */
-import { resolve } from 'node:path';
+import { join, resolve } from 'node:path';
 import type { Backend, OpenOptions } from '../core/backend.ts';
 import type { ModelDef } from '../core/model.ts';
 import type { Tensors } from '../core/tensor.ts';
@@ -13,10 +13,13 @@ import { contrastiveOutputs } from './contrastive.ts';
 import { encoderDecoderOutputs } from './encoder-decoder.ts';
 import { modelIn } from './folder.ts';
 import { languageOutputs } from './language.ts';
+import { operatorOutputs, recordsOperators } from './operators.ts';
 import { phi3VisionOutputs } from './phi3-vision.ts';
 import { qwen2VlOutputs } from './qwen2-vl.ts';
-import { inputOf, type Recorded, recordedIn } from './recorded.ts';
+import { inputOf, type Recorded, recordedFrom, recordingIn } from './recorded.ts';
 import { Sessions } from './sessions.ts';
+import { trainingOutputs } from './training.ts';
+import { recordingsIn } from './training-differences.ts';
 import { UNEXPANDED, visionLanguageOutputs } from './vision-language.ts';
 
 export interface VerifyOptions {
@@ -41,9 +44,13 @@ export interface VerifyResult {
   readonly outputs: readonly OutputDifference[];
 }
 
+/** Of outputs; what it means for a recorded training run is in `training-differences.ts`. */
+const TOLERANCE = 1e-4;
+
 /**
  * Runs the model in a folder (config.json + weights.safetensors, or model.onnx) on the inputs of its io.safetensors and
- * compares every recorded output. What is recorded and cannot be computed counts as disagreement.
+ * compares every recorded output: of inference, of a training run (`grad.*`, `final.*`), or of single operators and their
+ * gradients. What is recorded and cannot be computed counts as disagreement.
  *
  * @throws VersusError `usage` when a file is missing, `unsupported` for architectures and recordings that are not
  * understood, `input` for damaged files
@@ -53,24 +60,36 @@ export async function verifyFolder(
   backend: Backend,
   options: VerifyOptions,
 ): Promise<VerifyResult> {
-  const recorded = await recordedIn(dir);
+  const tensors = await recordingIn(dir);
+  const training = recordingsIn(tensors, join(dir, 'io.safetensors'));
+  const { family, outputs } = training
+    ? await trainingOutputs(dir, training, backend, options)
+    : recordsOperators(Object.keys(tensors))
+      ? { family: 'operators', outputs: await operatorOutputs(dir, tensors, backend, options) }
+      : await inferenceOutputs(dir, recordedFrom(tensors, dir), backend, options);
+  const tolerance = options.tolerance ?? TOLERANCE;
+  const agrees = outputs.every((o) => o.agrees);
+  return { dir: resolve(dir), family, backend: backend.name, tolerance, agrees, outputs };
+}
+
+async function inferenceOutputs(
+  dir: string,
+  recorded: Recorded,
+  backend: Backend,
+  options: VerifyOptions,
+): Promise<Pick<VerifyResult, 'family' | 'outputs'>> {
   const model = await modelIn(dir, recorded);
-  const artifacts = await prepareArtifacts(model, {
-    cacheDir: options.cacheDir,
-    maxBytes: options.maxBytes,
-    precision: 'fp32',
-  });
+  const { cacheDir, maxBytes } = options;
+  const artifacts = await prepareArtifacts(model, { cacheDir, maxBytes, precision: 'fp32' });
   const sessions = new Sessions(backend, artifacts, options.open ?? { precision: 'fp32' });
-  const tolerance = options.tolerance ?? 1e-4;
   try {
     const computed = await compute(model, sessions, recorded);
     const again = Object.hasOwn(computed, UNEXPANDED) && recorded.expected.logits;
     const expected = again ? { ...recorded.expected, [UNEXPANDED]: again } : recorded.expected;
-    const outputs = compareOutputs(computed, expected, tolerance).map((o) =>
+    const outputs = compareOutputs(computed, expected, options.tolerance ?? TOLERANCE).map((o) =>
       Object.hasOwn(computed, o.name) ? o : { ...o, problem: 'not computed' },
     );
-    const agrees = outputs.every((o) => o.agrees);
-    return { dir: resolve(dir), family: model.family, backend: backend.name, tolerance, agrees, outputs };
+    return { family: model.family, outputs };
   } finally {
     await sessions.close();
   }

@@ -11,35 +11,22 @@ export interface Recorded {
   readonly expected: Tensors;
 }
 
-/**
- * A folder's io.safetensors, sorted by the prefixes `input.` and `output.`.
- * @throws VersusError `usage` when it is missing, `unsupported` for a recorded training run, `input` when it is damaged or
- * there is nothing to compare
- */
-export async function recordedIn(dir: string): Promise<Recorded> {
+/** All tensors of a folder's io.safetensors. @throws VersusError `usage` when it is missing, `input` when it is damaged */
+export async function recordingIn(dir: string): Promise<Tensors> {
   const path = join(dir, 'io.safetensors');
-  if (!existsSync(path)) {
-    throw new VersusError('usage', 'there is no io.safetensors', {
-      where: dir,
-      next: 'record the inputs and outputs of a reference run there, as tensors input.* and output.*',
-    });
-  }
-  return recordedFrom(await readSafetensors(path), path);
+  if (existsSync(path)) return readSafetensors(path);
+  throw new VersusError('usage', 'there is no io.safetensors', {
+    where: dir,
+    next: 'record the inputs and outputs of a reference run there, as tensors input.* and output.*',
+  });
 }
 
-function recordedFrom(tensors: Tensors, where: string): Recorded {
+/** The same, sorted by the prefixes `input.` and `output.`. @throws VersusError `input` when there is nothing to compare */
+export function recordedFrom(tensors: Tensors, dir: string): Recorded {
+  const where = join(dir, 'io.safetensors');
   const inputs: Tensors = {};
   const expected: Tensors = {};
   for (const [name, value] of Object.entries(tensors)) {
-    if (/^(grad|final|after_forward)\./.test(name)) {
-      throw new VersusError(
-        'unsupported',
-        'it records training (gradients, updated weights), and only inference is verified',
-        {
-          where: `${where}, tensor ${name}`,
-        },
-      );
-    }
     if (name.startsWith('input.')) inputs[name.slice('input.'.length)] = value;
     else if (name.startsWith('output.')) expected[name.slice('output.'.length)] = value;
   }

@@ -5,9 +5,10 @@ import type { WeightSource, WeightSpec } from '../core/model.ts';
 import { bytesPerElement, elementCount } from '../core/tensor.ts';
 import { identityOf, openSettled } from './checkpoint-identity.ts';
 import { EMBEDDING, matchNames } from './checkpoint-names.ts';
-import { convert, convertible, repeated } from './convert.ts';
+import { convert, convertible, isWidening, repeated } from './convert.ts';
 import { ignorableTensor, zeroWhereAbsent } from './ignorable.ts';
 import { CHUNK_BYTES, type SafetensorsFile } from './safetensors.ts';
+import { borrowWidener, giveBack, type Narrow } from './widen.ts';
 
 /** Converted at a time: with its result it stays in a core's own cache. */
 const CONVERTED_BYTES = 512 << 10;
@@ -91,20 +92,28 @@ async function* readAs(
 ): AsyncGenerator<Uint8Array, void> {
   const info = file.info(name)!;
   const { dtype } = info;
-  if (dtype === param.dtype) {
-    yield* file.stream(name, CHUNK_BYTES, into);
-    file.requireUnchanged(name);
-    return;
-  }
-  // One element less than fits: `convert` wants that much room besides.
-  const elements = into ? Math.floor(into.byteLength / bytesPerElement(param.dtype)) - 1 : CHUNK_BYTES;
-  const room = (elements - (elements % 8)) * bytesPerElement(dtype);
-  const bytes = Math.min(CONVERTED_BYTES, room, Math.ceil(info.bytes / 8) * 8 || 8);
-  if (bytes < 8) throw new RangeError('a buffer for weights needs room for eight elements');
-  for (const chunk of file.pieces(name, new Uint8Array(bytes))) {
-    yield convert(dtype, param.dtype, chunk, into);
+  if (dtype === param.dtype) yield* file.stream(name, CHUNK_BYTES, into);
+  else if (isWidening(dtype, param.dtype)) yield* widened(file, name, dtype);
+  else {
+    const elements = into ? Math.floor(into.byteLength / bytesPerElement(param.dtype)) : CHUNK_BYTES;
+    const room = (elements - (elements % 8)) * bytesPerElement(dtype);
+    const bytes = Math.min(CONVERTED_BYTES, room, Math.ceil(info.bytes / 8) * 8 || 8);
+    if (bytes < 8) throw new RangeError('a buffer for weights needs room for eight elements');
+    for (const chunk of file.pieces(name, new Uint8Array(bytes))) {
+      yield convert(dtype, param.dtype, chunk, into);
+    }
   }
   file.requireUnchanged(name);
+}
+
+/** Read into the widener's memory, and used where it leaves its results. */
+function* widened(file: SafetensorsFile, name: string, from: Narrow): Generator<Uint8Array, void> {
+  const widener = borrowWidener();
+  try {
+    for (const piece of file.pieces(name, widener.source)) yield widener.widen(from, piece.byteLength);
+  } finally {
+    giveBack(widener);
+  }
 }
 
 /** Parameter name → tensor name for every parameter, or one error that says all that is wrong. */

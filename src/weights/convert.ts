@@ -1,5 +1,5 @@
 import { bytesPerElement, type DType, fromBytes, toBytes, toFloat16 } from '../core/tensor.ts';
-import { widenHalves } from './halves.ts';
+import { borrowWidener, giveBack, type Narrow } from './widen.ts';
 
 const FLOATS: readonly DType[] = ['float32', 'float16', 'bfloat16', 'float64'];
 
@@ -8,24 +8,26 @@ export function convertible(from: DType, to: DType): boolean {
   return from === to || (FLOATS.includes(from) && FLOATS.includes(to));
 }
 
+/** Whether it is the way that wideners go. */
+export function isWidening(from: DType, to: DType): from is Narrow {
+  return (from === 'float16' || from === 'bfloat16') && to === 'float32';
+}
+
 /**
  * Little-endian elements of one floating-point type as another, each rounded to nearest even (float64 by way of float32).
- * @param into receives the result where it is given, with room for `n + 1` elements; else a new buffer does
- * @returns the converted bytes, somewhere in that buffer; `bytes` itself when nothing changes
+ * @param into receives the result where it is given; else a new buffer does
+ * @returns the converted bytes, at the beginning of that buffer; `bytes` itself when nothing changes
  */
 export function convert(from: DType, to: DType, bytes: Uint8Array, into?: Uint8Array): Uint8Array {
   if (from === to) return bytes;
   const n = bytes.byteLength / bytesPerElement(from);
-  if (from === 'bfloat16' && to === 'float32') {
-    return widenBrain(fromBytes(from, bytes) as Uint16Array, into ?? new Uint8Array(4 * n + 4));
-  }
   const out = into?.subarray(0, n * bytesPerElement(to)) ?? new Uint8Array(n * bytesPerElement(to));
-  const source = fromBytes(from, bytes) as Floats;
-  const target = fromBytes(to, out) as Floats;
-  if (from === 'float16' && to === 'float32') {
-    widenHalves(source as Uint16Array, target as Float32Array);
+  if (isWidening(from, to)) {
+    widen(from, bytes, out);
     return out;
   }
+  const source = fromBytes(from, bytes) as Floats;
+  const target = fromBytes(to, out) as Floats;
   for (let at = 0; at < n; at += BLOCK) {
     const count = Math.min(BLOCK, n - at);
     take(from, source.subarray(at, at + count));
@@ -47,11 +49,20 @@ const singleBits = new Uint32Array(singles.buffer);
 
 /** A block of any type → `singles`. */
 function take(from: DType, source: Floats): void {
-  if (from === 'float16') widenHalves(source as Uint16Array, singles);
-  else if (from === 'bfloat16') {
-    singleBits.set(source);
-    for (let i = 0; i < source.length; i++) singleBits[i]! <<= 16;
-  } else singles.set(source);
+  if (isWidening(from, 'float32')) widen(from, toBytes(source), toBytes(singles));
+  else singles.set(source);
+}
+
+/** Copies through a widener's memory. */
+function widen(from: Narrow, source: Uint8Array, target: Uint8Array): void {
+  const widener = borrowWidener();
+  const step = widener.source.length;
+  for (let at = 0; at < source.length; at += step) {
+    const piece = source.subarray(at, at + step);
+    widener.source.set(piece);
+    target.set(widener.widen(from, piece.length), 2 * at);
+  }
+  giveBack(widener);
 }
 
 /** `singles` → a block of any type. */
@@ -61,16 +72,6 @@ function give(to: DType, target: Floats): void {
   else if (to === 'bfloat16') roundToBrain(length);
   const result = to === 'float16' || to === 'bfloat16' ? shorts : singles;
   target.set(length === BLOCK ? result : result.subarray(0, length));
-}
-
-/**
- * bits = source << 16 at the speed of a copy: numbers of 4 bytes are laid from byte 4 on, and the result begins two bytes
- * before them, where each number's own upper half stands above the zeros of the one before.
- */
-function widenBrain(source: Uint16Array, out: Uint8Array): Uint8Array {
-  new Uint32Array(out.buffer, out.byteOffset + 4, source.length).set(source);
-  out.fill(0, 2, 4);
-  return out.subarray(2, 2 + 4 * source.length);
 }
 
 /** Normal binary16 range [2^-14, 65520): re-bias the exponent and round the 13 bits that fall off. The rest is rare. */

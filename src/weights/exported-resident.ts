@@ -19,5 +19,5 @@ export async function openArtifactResident(
     : await throughHost(await backend.open(artifact, options), backend.name, kept, false);
   if (!artifact.foreign) return session;
   const { own, complete } = derivation(session.inputs, artifact.graphName);
-  return { ...session, inputs: own, run: (feeds, fetch) => session.run(complete(feeds), fetch) };
+  return { ...session, inputs: own, run: (feeds, ...rest) => session.run(complete(feeds), ...rest) };
 }

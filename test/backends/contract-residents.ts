@@ -62,6 +62,24 @@ export function residentContract(
         expect(s.options.precision).toBe('fp32');
       }));
 
+    it('uses donated tensors up, and is right whether or not it writes over them', () =>
+      using(counter(), ['next'], async (s) => {
+        let state: Resident = await s.put(float32([2, 4], [0, 1, 2, 3, 4, 5, 6, 7]));
+        let spare: Resident = await s.put(float32([2, 4], new Array(8).fill(9)));
+        for (let i = 1; i <= 3; i++) {
+          const { host, kept } = await s.run({ state, step }, undefined, { next: spare });
+          expect(values(host.total!)).toEqual([28 + 8 * 0.5 * i]);
+          expect([spare.alive, state.alive]).toEqual([false, true]);
+          [spare, state] = [state, kept.next!];
+        }
+        expect(s.traffic().resident).toBe(2 * 32);
+        // The node that makes `next` is the only one that reads the state, element by element.
+        const { kept } = await s.run({ state, step }, ['next'], { next: state });
+        expect(state.alive).toBe(false);
+        expect(values(await s.read(kept.next!))).toEqual(values(start).map((v) => v + 0.5 * 4));
+        await refusal(s.run({ state: kept.next!, step }, undefined, { total: spare }), /donated to 'total'/);
+      }));
+
     it('grows a cache from an empty tensor on, and takes a resident as often as one likes', () =>
       using(cache(), ['present'], async (s) => {
         const now = (v: number) => float32([1, 2, 1, 3], new Array(6).fill(v));

@@ -5,12 +5,28 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { learningOf } from '../../src/commands/learning.ts';
 import { atResolution } from '../../src/commands/resolution.ts';
 import { model } from '../../src/zoo/index.ts';
-import { versus } from './versus.ts';
+import { type Ran, versus, versusEach } from './versus.ts';
+
+const WRONG = [
+  [['vit-tiny', '--device', 'h100'], /unknown device 'h100'/],
+  [['vit-tiny', '--precision', 'fp64'], /fp64/],
+  [['vit-tiny', '--resolution', 'wide'], /--resolution: expected N or HEIGHTxWIDTH/],
+  [['qwen2-tiny', '--resolution', '224'], /no image size/],
+  [['vit-tiny', '--train', 'some', '--device', 'l4'], /some/],
+  [['qwen2-tiny', '--scope', 'vision', '--device', 'l4'], /no scope 'vision'/],
+  [['vit-tiny', '--lora', 'targets=nothing', '--device', 'l4'], /'nothing' fits no module/],
+] as const satisfies readonly (readonly [readonly string[], RegExp])[];
+
+const LORA = ['llava-tiny', '--scope', 'decoder', '--lora', 'r=4,targets=q_proj', '--device', 'l4'];
 
 describe('versus estimate', () => {
   let dir: string;
-  beforeAll(() => {
+  let lora: Ran;
+  let wrong: Ran[];
+  beforeAll(async () => {
     dir = mkdtempSync(join(tmpdir(), 'versus-estimate-'));
+    const lines = [LORA, ...WRONG.map(([args]) => args)].map((args) => ['estimate', ...args]);
+    [lora, ...wrong] = (await versusEach(dir, lines)) as [Ran, ...Ran[]];
   });
   afterAll(() => rmSync(dir, { recursive: true, force: true }));
 
@@ -31,26 +47,17 @@ describe('versus estimate', () => {
     expect(answer.training).toBeNull();
   });
 
-  it('says of a training step what learns and what it takes', async () => {
-    const asked = ['llava-tiny', '--scope', 'decoder', '--lora', 'r=4,targets=q_proj', '--device', 'l4'];
-    const ran = await versus(dir, ['estimate', ...asked]);
-    expect(ran.stdout).toContain('an estimate, nothing was run');
+  it('says of a training step what learns and what it takes', () => {
+    expect(lora.stdout).toContain('an estimate, nothing was run');
     // Two layers, rank 4, 64 features in and out.
-    expect(ran.stdout).toContain('One training step (lora, scope decoder, adamw): 1,024 numbers learn');
+    expect(lora.stdout).toContain('One training step (lora, scope decoder, adamw): 1,024 numbers learn');
   });
 
-  it.each([
-    [['vit-tiny', '--device', 'h100'], /unknown device 'h100'/],
-    [['vit-tiny', '--precision', 'fp64'], /fp64/],
-    [['vit-tiny', '--resolution', 'wide'], /--resolution: expected N or HEIGHTxWIDTH/],
-    [['qwen2-tiny', '--resolution', '224'], /no image size/],
-    [['vit-tiny', '--train', 'some', '--device', 'l4'], /some/],
-    [['qwen2-tiny', '--scope', 'vision', '--device', 'l4'], /no scope 'vision'/],
-    [['vit-tiny', '--lora', 'targets=nothing', '--device', 'l4'], /'nothing' fits no module/],
-  ])('answers %j with exit 2 and what was meant', async (args, message) => {
-    const ran = await versus(dir, ['estimate', ...args]);
-    expect(ran.stderr).toMatch(message);
-    expect(ran.code).toBe(2);
+  it.each(
+    WRONG.map(([args, message], i) => [args, message, i] as const),
+  )('answers %j with exit 2 and what was meant', (_, message, i) => {
+    expect(wrong[i]!.stderr).toMatch(message);
+    expect(wrong[i]!.code).toBe(2);
   });
 });
 

@@ -1,11 +1,10 @@
 import { resolve } from 'node:path';
-import { afterAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { loraOption } from '../../src/commands/lora-option.ts';
-import { versus, workspace } from './versus.ts';
+import { type Ran, versus, versusEach, workspace } from './versus.ts';
 
 const place = workspace();
 afterAll(() => place.remove());
-const inspect = (...args: string[]) => versus(place.dir, ['inspect', ...args]);
 const ONNX = resolve(import.meta.dirname, '../fixtures/onnx-vit/model.onnx');
 
 describe('--lora', () => {
@@ -39,17 +38,36 @@ describe('--lora', () => {
   });
 });
 
+const WRONG = [
+  [
+    ['qwen2-tiny', '--scope', 'vision'],
+    /qwen2-tiny has no scope 'vision'[\s\S]*scopes of qwen2-tiny: decoder, full/,
+  ],
+  [['vit-tiny', '--lora', 'targets=qeury'], /'qeury' fits no module[\s\S]*'query'/],
+] as const satisfies readonly (readonly [readonly string[], RegExp])[];
+const RIGHT = [
+  [ONNX, '--depth', 'all'],
+  [ONNX, '--json', '--lora', 'r=2,targets=/.*mlp\\.[03]/'],
+  ['edge-net-8', '--scope', 'full', '--json'],
+  ['--help'],
+];
+
 describe('versus inspect', () => {
-  it.each([
-    [
-      ['qwen2-tiny', '--scope', 'vision'],
-      /qwen2-tiny has no scope 'vision'[\s\S]*scopes of qwen2-tiny: decoder, full/,
-    ],
-    [['vit-tiny', '--lora', 'targets=qeury'], /'qeury' fits no module[\s\S]*'query'/],
-  ])('answers %j with exit 2 and what was meant', async (args, message) => {
-    const ran = await inspect(...args);
-    expect(ran.stderr).toMatch(message);
-    expect({ code: ran.code, stdout: ran.stdout }).toEqual({ code: 2, stdout: '' });
+  let right: Ran[];
+  let wrong: Ran[];
+  beforeAll(async () => {
+    const lines = [...RIGHT, ...WRONG.map(([args]) => args)].map((args) => ['inspect', ...args]);
+    const ran = await versusEach(place.dir, lines);
+    right = ran.slice(0, RIGHT.length);
+    wrong = ran.slice(RIGHT.length);
+  });
+
+  it.each(
+    WRONG.map(([args, message], i) => [args, message, i] as const),
+  )('answers %j with exit 2 and what was meant', (_, message, i) => {
+    const { code, stdout, stderr } = wrong[i]!;
+    expect(stderr).toMatch(message);
+    expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
   });
 
   it('prints a tree that keeps to the columns, plain where it is no terminal', async () => {
@@ -63,11 +81,10 @@ describe('versus inspect', () => {
     expect(ran.stdout).toContain('r=8, alpha=8: trains 8,192 of ');
   });
 
-  it('reads any ONNX file', async () => {
-    const text = await inspect(ONNX, '--depth', 'all');
-    expect(text.stdout).toMatch(/\(encoder_layer_0-1\): 2 × 18,960/);
-    const ran = await inspect(ONNX, '--json', '--lora', 'r=2,targets=/.*mlp\\.[03]/');
-    const json = JSON.parse(ran.stdout);
+  it('reads any ONNX file', () => {
+    const [text, document] = right;
+    expect(text!.stdout).toMatch(/\(encoder_layer_0-1\): 2 × 18,960/);
+    const json = JSON.parse(document!.stdout);
     expect(json).toMatchObject({
       name: 'model.onnx',
       parameters: 48_634,
@@ -83,8 +100,8 @@ describe('versus inspect', () => {
     });
   });
 
-  it('says what a scope trains', async () => {
-    const json = JSON.parse((await inspect('edge-net-8', '--scope', 'full', '--json')).stdout);
+  it('says what a scope trains', () => {
+    const json = JSON.parse(right[2]!.stdout);
     expect(json.scope).toEqual({ name: 'full', trainable: json.parameters, frozen: 0, share: 1, unread: 0 });
     expect(json.tree.children.map((m: { name: string; trainable: number }) => [m.name, m.trainable])).toEqual(
       [
@@ -94,8 +111,8 @@ describe('versus inspect', () => {
     );
   });
 
-  it('has help with examples', async () => {
-    const { stdout } = await inspect('--help');
+  it('has help with examples', () => {
+    const { stdout } = right[3]!;
     for (const option of ['--depth', '--scope', '--lora', 'Examples:']) expect(stdout).toContain(option);
   });
 });

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { graphCost } from '../../src/graph/cost.ts';
 import { model } from '../../src/zoo/index.ts';
-import { versus } from './versus.ts';
+import { type Ran, versus, versusEach } from './versus.ts';
 
 const FIXTURES = join(import.meta.dirname, '..', 'fixtures');
 const FIGURES = ['operator', 'count', 'ms', 'share', 'macs', 'bytes', 'gflops', 'gbytes', 'share_of_flops'];
@@ -19,10 +19,29 @@ interface Row {
   readonly gflops: number | null;
 }
 
+const WRONG = [
+  [['nothing'], 2, /unknown model 'nothing'/],
+  [['clip-tiny'], 2, /clip-tiny has 3 graphs[\s\S]*--graph vision/],
+  [['vit-tiny', '--backend', 'reference'], 3, /does not tell how long its nodes take/],
+  [
+    ['vit-tiny', '--backend', 'onnxruntime-webgpu'],
+    3,
+    /onnxruntime-webgpu cannot run here: no WebGPU adapter/,
+  ],
+] as const satisfies readonly (readonly [readonly string[], number, RegExp])[];
+
+const FILE = [join(FIXTURES, 'onnx-resnet-bn', 'model.onnx'), '--rounds', '1', '--by', 'node', '--top', '3'];
+/** A driver list that leads nowhere, as on a machine without Vulkan. */
+const NO_VULKAN = { VK_ICD_FILENAMES: '/nonexistent/icd.json', VK_DRIVER_FILES: '/nonexistent/icd.json' };
+
 describe('versus profile', () => {
   let dir: string;
-  beforeAll(() => {
+  let file: Ran;
+  let wrong: Ran[];
+  beforeAll(async () => {
     dir = mkdtempSync(join(tmpdir(), 'versus-profile-cli-'));
+    const lines = [FILE, ...WRONG.map(([args]) => args)].map((args) => ['profile', ...args, '--no-peak']);
+    [file, ...wrong] = (await versusEach(dir, lines, NO_VULKAN)) as [Ran, ...Ran[]];
   });
   afterAll(() => rmSync(dir, { recursive: true, force: true }));
   const sum = (rows: readonly Row[], of: (row: Row) => number) => rows.reduce((all, row) => all + of(row), 0);
@@ -64,40 +83,18 @@ describe('versus profile', () => {
     expect(answer.macs).toBe(graphCost(graph, { batch: 2 }).macs);
   });
 
-  it('takes a file, and shows its slowest nodes with their shapes', async () => {
-    const file = join(FIXTURES, 'onnx-resnet-bn', 'model.onnx');
-    const ran = await versus(dir, [
-      'profile',
-      file,
-      '--no-peak',
-      '--rounds',
-      '1',
-      '--by',
-      'node',
-      '--top',
-      '3',
-    ]);
-    expect(ran.code).toBe(0);
-    expect(ran.stdout).toMatch(/^model\.onnx, graph model, on onnxruntime-cpu \S+ \(.+\), fp32, batch=1\n/);
-    expect(ran.stdout).toMatch(/CPUExecutionProvider: \d+ nodes, 100% of the time/);
-    expect(ran.stdout.split('\n').filter((line) => /\[[\d,]+\] → \[[\d,]+\]/.test(line))).toHaveLength(3);
-    expect(ran.stdout).toMatch(/\d+ more nodes: --top 0 shows all of them/);
+  it('takes a file, and shows its slowest nodes with their shapes', () => {
+    expect(file.code).toBe(0);
+    expect(file.stdout).toMatch(/^model\.onnx, graph model, on onnxruntime-cpu \S+ \(.+\), fp32, batch=1\n/);
+    expect(file.stdout).toMatch(/CPUExecutionProvider: \d+ nodes, 100% of the time/);
+    expect(file.stdout.split('\n').filter((line) => /\[[\d,]+\] → \[[\d,]+\]/.test(line))).toHaveLength(3);
+    expect(file.stdout).toMatch(/\d+ more nodes: --top 0 shows all of them/);
   });
 
-  it.each([
-    [['nothing'], 2, /unknown model 'nothing'/],
-    [['clip-tiny'], 2, /clip-tiny has 3 graphs[\s\S]*--graph vision/],
-    [['vit-tiny', '--backend', 'reference'], 3, /does not tell how long its nodes take/],
-    [
-      ['vit-tiny', '--backend', 'onnxruntime-webgpu'],
-      3,
-      /onnxruntime-webgpu cannot run here: no WebGPU adapter/,
-    ],
-  ])('answers %j with exit %i and what was meant', async (args, code, message) => {
-    // A driver list that leads nowhere, as on a machine without Vulkan.
-    const env = { VK_ICD_FILENAMES: '/nonexistent/icd.json', VK_DRIVER_FILES: '/nonexistent/icd.json' };
-    const ran = await versus(dir, ['profile', ...args, '--no-peak'], { env });
-    expect(ran.stderr).toMatch(message);
-    expect([ran.code, ran.stdout]).toEqual([code, '']);
+  it.each(
+    WRONG.map(([args, code, message], i) => [args, code, message, i] as const),
+  )('answers %j with exit %i and what was meant', (_, code, message, i) => {
+    expect(wrong[i]!.stderr).toMatch(message);
+    expect([wrong[i]!.code, wrong[i]!.stdout]).toEqual([code, '']);
   });
 });

@@ -1,10 +1,11 @@
-import { spawn } from 'node:child_process';
+import { fork, spawn } from 'node:child_process';
 import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 
 const ROOT = resolve(import.meta.dirname, '../..');
 const BIN = join(ROOT, 'src/versus.mjs');
+const SEVERAL = join(ROOT, 'test/cli/several.mjs');
 
 export interface Ran {
   readonly code: number | null;
@@ -55,5 +56,30 @@ export function versus(
       watching = undefined;
       done({ code, stdout, stderr });
     });
+  });
+}
+
+/**
+ * The same for several command lines that read only, one after another in a single process: most of what such a line takes
+ * is loading the package. Where the process itself matters (signals, streams, that it comes to an end), use `versus`.
+ */
+export function versusEach(
+  cwd: string,
+  lines: readonly (readonly string[])[],
+  env: Record<string, string> = {},
+): Promise<Ran[]> {
+  return new Promise((done, fail) => {
+    const child = fork(SEVERAL, { cwd, env: { ...process.env, NO_COLOR: '1', ...env }, silent: true });
+    let said = '';
+    child.stdout!.on('data', (chunk: Buffer) => {
+      said += chunk;
+    });
+    child.stderr!.on('data', (chunk: Buffer) => {
+      said += chunk;
+    });
+    child.on('message', (answers) => done(answers as Ran[]));
+    child.on('error', fail);
+    child.on('close', (code, signal) => fail(new Error(`ended with ${signal ?? code}: ${said}`)));
+    child.send(lines);
   });
 }

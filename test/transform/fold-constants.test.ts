@@ -72,6 +72,25 @@ describe('constant folding', () => {
     expect(opsOf(after)).toEqual({ Reshape: 1 });
   });
 
+  it('drops what adds nothing: sums with zeros, and parts of no length in a Concat', async () => {
+    const g = new GraphBuilder('nothing');
+    const x = g.input('x', 'float32', [2, 3]);
+    const w = g.param('w', [2, 3]);
+    const none = g.constant(float32([2, 0], new Float32Array(0)));
+    const zeros = g.constant(float32([1, 3], new Float32Array(3)));
+    g.output('one', g.neg(g.add(g.concat([none, x], 1), zeros)));
+    g.output('two', g.neg(g.concat([x, none, w, none], 1)));
+    // It stretches its operand, and this one is an output itself.
+    g.output(
+      'wide',
+      g.neg(g.add(g.slice(x, [0], [1], [0]), g.constant(float32([2, 3], new Float32Array(6))))),
+    );
+    g.output('shown', g.add(x, zeros));
+    const after = await checkPass(weigh(g.build()), fold, { x: drawn([2, 3], 1) });
+    expect(opsOf(after)).toEqual({ Neg: 3, Concat: 1, Slice: 1, Add: 2 });
+    expect(after.nodes.find((n) => n.op === 'Concat')!.inputs).toEqual(['x', 'w']);
+  });
+
   it('keeps what hangs on a size that is not known', async () => {
     const g = new GraphBuilder('open');
     const x = g.input('x', 'float32', ['batch', 3, 4]);

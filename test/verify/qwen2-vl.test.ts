@@ -8,7 +8,7 @@ import { float32, int64, type Tensor, type Tensors, toNumbers } from '../../src/
 import { compareOutputs } from '../../src/stats/parity.ts';
 import { modelIn } from '../../src/verify/folder.ts';
 import { qwen2VlOutputs } from '../../src/verify/qwen2-vl.ts';
-import { type Recorded, recordedIn } from '../../src/verify/recorded.ts';
+import { type Recorded, recordedFrom, recordingIn } from '../../src/verify/recorded.ts';
 import { Sessions } from '../../src/verify/sessions.ts';
 import { prepareArtifacts, readSafetensors, safetensors, writeSafetensors } from '../../src/weights/index.ts';
 import type { Qwen2VlConfig } from '../../src/zoo/qwen2-vl.ts';
@@ -29,7 +29,7 @@ async function opened(of: ModelDef): Promise<Sessions> {
 
 beforeAll(async () => {
   cacheDir = mkdtempSync(join(tmpdir(), 'versus-qwen2vl-'));
-  recorded = await recordedIn(FOLDER);
+  recorded = recordedFrom(await recordingIn(FOLDER), FOLDER);
   model = (await modelIn(FOLDER, recorded)) as ModelDef<Qwen2VlConfig>;
   sessions = await opened(model as ModelDef);
 });

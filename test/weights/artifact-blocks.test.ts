@@ -75,8 +75,8 @@ describe('artifacts in blocks', () => {
     await weights.close();
     const source = await artifacts.head!.weights();
     const packed = (await artifacts.head!.graph()).params.find((p) => p.packed?.holds === 'values')!;
-    const bytes: Uint8Array[] = [];
-    for await (const chunk of source.read(packed)) bytes.push(chunk);
+    const bytes: Buffer[] = [];
+    for await (const chunk of source.read(packed)) bytes.push(Buffer.from(chunk));
     expect(new Uint8Array(Buffer.concat(bytes))).toEqual(found[packed.name]!.data);
     await source.close();
   });

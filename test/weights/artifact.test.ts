@@ -69,9 +69,9 @@ describe('prepareArtifacts', () => {
     const graph = await head!.graph();
     const source = await head!.weights();
     expect(source).toMatchObject({ trained: false, label: 'seeded(0)' });
-    const chunks: Uint8Array[] = [];
+    const chunks: Buffer[] = [];
     for await (const chunk of source.read(graph.params.find((p) => p.name === 'fc.weight')!))
-      chunks.push(chunk);
+      chunks.push(Buffer.from(chunk));
     expect(fromBytes('float32', new Uint8Array(Buffer.concat(chunks)))).toEqual(w);
     const other = { ...graph.params[0]!, shape: [1] };
     expect(() => source.read({ ...other, name: 'nowhere' })).toThrow(/no float32 \[1\] named nowhere/);

@@ -105,6 +105,31 @@ describe('safetensors', () => {
     expect((await values(brain, w)).slice(0, 128)).toEqual(numbers.slice(0, 128));
   });
 
+  it('keeps streams apart that take turns, also after one was left early', async () => {
+    const n = 300_000;
+    const [a, b] = [param('a', [n]), param('b', [n])];
+    const path = await checkpoint({
+      a: tensor('float16', [n], new Uint16Array(n).fill(toFloat16(1.5))),
+      b: tensor('bfloat16', [n], new Uint16Array(n).fill(0xc000)),
+    });
+    const source = await safetensors(path).open([a, b]);
+    const only = (chunk: Uint8Array) => [...new Set(fromBytes('float32', chunk) as Float32Array)];
+    for await (const chunk of source.read(a)) {
+      expect(only(chunk)).toEqual([1.5]);
+      break;
+    }
+    const other = source.read(b)[Symbol.asyncIterator]();
+    let bytes = 0;
+    for await (const chunk of source.read(a)) {
+      const twin = await other.next();
+      expect([only(chunk), only(twin.value)]).toEqual([[1.5], [-2]]);
+      bytes += chunk.byteLength;
+    }
+    expect((await other.next()).done).toBe(true);
+    expect(bytes).toBe(4 * n);
+    await source.close();
+  });
+
   it('tells everything that does not fit in one error', async () => {
     const path = await checkpoint({
       a: float32([2], [1, 2]),

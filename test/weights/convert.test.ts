@@ -16,6 +16,12 @@ describe('convert', () => {
     expect(wrong).toEqual([]);
   });
 
+  it('widens every bfloat16 to the bits that it is the upper half of', () => {
+    const all = Uint16Array.from({ length: 65536 }, (_, i) => i);
+    const wide = convert('bfloat16', 'float32', toBytes(all));
+    expect(Buffer.compare(wide, toBytes(Int32Array.from(all, (i) => i << 16)))).toBe(0);
+  });
+
   it('rounds as the exact, slow conversion does', () => {
     const values = [
       0,

@@ -83,7 +83,7 @@ export class NativeSession {
 
   async run(
     feeds: Record<string, Ort.Tensor>,
-    fetch: readonly string[],
+    fetch: readonly string[] | Readonly<Record<string, Ort.Tensor | null>>,
   ): Promise<Record<string, Ort.Tensor>> {
     let results: Ort.InferenceSession.ReturnType;
     try {

@@ -4,7 +4,7 @@ import { VersusError } from '../../core/errors.ts';
 import type { Artifact } from '../../core/model.ts';
 import { ResidentStore } from '../../core/residents.ts';
 import type { Tensors } from '../../core/tensor.ts';
-import { isTensor } from '../../core/through-host.ts';
+import { donatedTensors, isTensor } from '../../core/through-host.ts';
 import { checkFeeds, checkFetch } from '../feeds.ts';
 import { NativeSession } from './native.ts';
 import type { ProviderOptions } from './options.ts';
@@ -49,8 +49,9 @@ export async function openResidentSession(
     inputs,
     outputs,
     keep,
+    overwrites: false,
     options: native.options,
-    async run(feeds: Feeds, fetch?: readonly string[]) {
+    async run(feeds: Feeds, fetch?: readonly string[], donated: Readonly<Residents> = {}) {
       native.checkOpen();
       checkFeeds(where, inputs, feeds);
       if (fetch !== undefined) checkFetch(where, outputs, fetch);
@@ -62,7 +63,9 @@ export async function openResidentSession(
         if (isTensor(value)) bytes += value.data.byteLength;
       }
       // All outputs, whatever is fetched: the binding (1.30) keeps those of the first run and mixes up their places in others.
+      donatedTensors(store, donated, keep);
       const results = await native.run(fed, everyOutput);
+      for (const resident of Object.values(donated)) resident.dispose();
       moved.to_device += bytes;
       const host: Tensors = {};
       const kept: Residents = {};

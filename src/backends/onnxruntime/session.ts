@@ -28,7 +28,8 @@ export async function openSession(
     inputs,
     outputs,
     options: native.options,
-    async run(feeds: Tensors, fetch?: readonly string[]) {
+    ...(provider === 'cpu' && { writesInto: true as const }),
+    async run(feeds: Tensors, fetch?: readonly string[], into: Tensors = {}) {
       native.checkOpen();
       checkFeeds(where, inputs, feeds);
       if (fetch !== undefined) checkFetch(where, outputs, fetch);
@@ -37,7 +38,13 @@ export async function openSession(
         fed[name] = wrap(feeds[name]!);
         moved.to_device += feeds[name]!.data.byteLength;
       }
-      const results = await native.run(fed, fetch ?? everyOutput);
+      const wanted = fetch ?? everyOutput;
+      // The CPU's kernels write to the memory that they are given; other providers would copy there.
+      const places =
+        provider === 'cpu' && Object.keys(into).length > 0
+          ? Object.fromEntries(wanted.map((name) => [name, into[name] ? wrap(into[name]) : null]))
+          : wanted;
+      const results = await native.run(fed, places);
       const tensors: Tensors = {};
       for (const name in results) {
         const tensor = fromRuntime(results[name]!);

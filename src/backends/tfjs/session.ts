@@ -12,7 +12,7 @@ import { VersusError } from '../../core/errors.ts';
 import type { Artifact } from '../../core/model.ts';
 import { ResidentStore } from '../../core/residents.ts';
 import type { Tensors } from '../../core/tensor.ts';
-import { isTensor } from '../../core/through-host.ts';
+import { donatedTensors, isTensor } from '../../core/through-host.ts';
 import { foldIfs } from '../../transform/fold-if.ts';
 import { checkFeeds, checkFetch } from '../feeds.ts';
 import { download } from './download.ts';
@@ -79,8 +79,9 @@ export async function openResidentSession(
   return {
     ...rest,
     keep,
+    overwrites: false,
     traffic: () => ({ ...moved, resident: store.bytes }),
-    async run(feeds: Feeds, fetch?: readonly string[]) {
+    async run(feeds: Feeds, fetch?: readonly string[], donated: Readonly<Residents> = {}) {
       checkOpen();
       checkFeeds(where, rest.inputs, feeds);
       if (fetch !== undefined) checkFetch(where, rest.outputs, fetch);
@@ -89,8 +90,10 @@ export async function openResidentSession(
         moved.to_device += value.data.byteLength;
         return [input, value] as const;
       });
+      donatedTensors(store, donated, keep);
       return using(engine, async () => {
         const values = await executor.run(Object.fromEntries(fed), fetch ?? everyOutput);
+        for (const resident of Object.values(donated)) resident.dispose();
         const kept: Residents = {};
         const leaving: [string, Value][] = [];
         for (const [output, value] of values) {

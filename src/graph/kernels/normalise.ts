@@ -102,10 +102,11 @@ function trailingNorm(centred: boolean): Kernel {
     const scaled = affine(c, x, y, scale, bias);
     if (!centred) return [store(x.dtype, x.shape, scaled)];
     const statistics = x.shape.map((d, i) => (i < axis ? d : 1));
+    const dtype = x.dtype === 'float64' ? 'float64' : 'float32';
     return [
       store(x.dtype, x.shape, scaled),
-      store('float32', statistics, means),
-      store('float32', statistics, inverses),
+      store(dtype, statistics, means),
+      store(dtype, statistics, inverses),
     ];
   };
 }

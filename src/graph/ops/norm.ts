@@ -47,8 +47,9 @@ export const normalisations: OpTable = {
           if (d !== 1) c.same(d, size, `dimension ${at} of input ${i} against the normalised shape`);
         });
       }
+      // In float32 by the standard, and in float64 where onnxruntime computes so.
       const statistics = typed(
-        'float32',
+        x.dtype === 'float64' ? 'float64' : 'float32',
         x.shape.map((d, i) => (i < axis ? d : 1)),
       );
       return [typed(x.dtype, x.shape), statistics, statistics];

@@ -181,6 +181,10 @@ const torchvisionResNetSchema = z.looseObject({
   block: z.enum(['basic', 'bottleneck']).optional(),
   layers: z.array(depth).min(1).max(4),
   width: size.default(64),
+  // A network whose stages don't double: channels behind the stem, and inside the blocks of every stage.
+  stem_channels: size.optional(),
+  stage_planes: z.array(size).optional(),
+  strides: z.array(size).optional(),
   num_classes: size.default(1000),
   input_size: z.tuple([size, size, size, size]).optional(),
   // ResNeXt and wide ResNets.
@@ -188,7 +192,10 @@ const torchvisionResNetSchema = z.looseObject({
   width_per_group: z.literal(64).optional(),
 });
 
-/** torchvision.models.ResNet: every stage doubles the width, a bottleneck puts out four times its inner width. */
+/**
+ * torchvision.models.ResNet: every stage doubles the width (or `stage_planes` says each), a bottleneck puts out four times its
+ * inner width.
+ */
 export function torchvisionResNet(config: unknown, options: CheckpointOptions): ModelDef<ResNetConfig> {
   const c = readConfig(torchvisionResNetSchema, config, 'torchvision resnet');
   const block = c.block ?? c.architecture.replace(/^resnet_/, '');
@@ -196,13 +203,25 @@ export function torchvisionResNet(config: unknown, options: CheckpointOptions): 
     throw unsupported('architecture', c.architecture, 'resnet_basic, resnet_bottleneck');
   }
   const expansion = block === 'basic' ? 1 : 4;
+  const planes = c.stage_planes ?? c.layers.map((_, stage) => c.width * 2 ** stage);
+  const strides = c.strides ?? c.layers.map((_, stage) => (stage === 0 ? 1 : 2));
+  if (planes.length !== c.layers.length || strides.length !== c.layers.length) {
+    throw wrong('layers', 'stage_planes and strides have to be as many', 'torchvision resnet');
+  }
+  if (strides.some((stride, stage) => stride !== (stage === 0 ? 1 : 2))) {
+    throw unsupported('strides', strides, '1 in the first stage, 2 in the others');
+  }
   const image =
     options.image ?? (c.input_size ? ([c.input_size[2], c.input_size[3]] as const) : ([224, 224] as const));
   return classifier(
     'resnet',
     {
-      ...{ block, image, channels: c.input_size?.[1] ?? 3, stemWidth: c.width, depths: c.layers },
-      ...{ widths: c.layers.map((_, stage) => c.width * 2 ** stage * expansion), classes: c.num_classes },
+      ...{ block, image, channels: c.input_size?.[1] ?? 3, depths: c.layers },
+      ...{
+        stemWidth: c.stem_channels ?? c.width,
+        widths: planes.map((p) => p * expansion),
+        classes: c.num_classes,
+      },
       ...{ activation: 'relu', strideInFirstStage: false, strideInReduction: false, naming: 'torchvision' },
       taps: options.taps ?? false,
     },

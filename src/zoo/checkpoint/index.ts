@@ -44,6 +44,7 @@ const TRANSFORMERS: Readonly<Record<string, Reader>> = {
 
 /** By `architecture`, for torchvision and timm, which have no config file of their own. */
 const ARCHITECTURES: Readonly<Record<string, Reader>> = {
+  resnet: (c, _, o) => torchvisionResNet(c, o) as ModelDef,
   resnet_basic: (c, _, o) => torchvisionResNet(c, o) as ModelDef,
   resnet_bottleneck: (c, _, o) => torchvisionResNet(c, o) as ModelDef,
   vit: (c, _, o) => torchvisionVit(c, o) as ModelDef,

@@ -1,4 +1,5 @@
 import { expect } from 'vitest';
+import type { Graph } from '../../../src/core/graph.ts';
 import { random } from '../../../src/core/random.ts';
 import { elementCount, type Tensor, type Tensors, tensor, toNumbers } from '../../../src/core/tensor.ts';
 import { GraphBuilder, type Value } from '../../../src/graph/builder.ts';
@@ -12,6 +13,8 @@ export interface GradientCase {
   /** What is differentiated; several results are weighed and summed up. */
   readonly build: (g: GraphBuilder, ...inputs: Value[]) => Value | readonly Value[];
   readonly opset?: number;
+  /** Applied to the graph of which the gradient is made. */
+  readonly rewrite?: (graph: Graph) => Graph;
   /** Numbers of the inputs; uniform in ±1 when left out. Keep them away from kinks by more than the step. */
   readonly draw?: (input: number, uniform: () => number) => number;
   readonly seed?: number;
@@ -43,7 +46,7 @@ export function checkGradient(c: GradientCase): void {
     'loss',
     sums.reduce((a, b) => g.add(a, b)),
   );
-  const forward = g.build();
+  const forward = (c.rewrite ?? ((graph) => graph))(g.build());
   const wrt = (c.wrt ?? c.shapes.map((_, i) => i)).map((i) => `x${i}`);
   const graph = gradient(forward, 'loss', wrt);
   validateGraph(graph);

@@ -4,6 +4,7 @@ import { binary } from './binary.ts';
 import { blocked } from './blocked.ts';
 import { dropouts } from './dropout.ts';
 import { summations } from './einsum.ts';
+import { imageRules } from './images.ts';
 import { indexing } from './indexing.ts';
 import { losses } from './loss.ts';
 import { products } from './matmul.ts';
@@ -18,6 +19,7 @@ export const RULES: RuleTable = {
   ...binary,
   ...dropouts,
   ...functions,
+  ...imageRules,
   ...indexing,
   ...losses,
   ...products,

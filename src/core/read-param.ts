@@ -1,7 +1,7 @@
-import { VersusError } from '../core/errors.ts';
-import type { Param } from '../core/graph.ts';
-import type { WeightSource } from '../core/model.ts';
-import { bytesPerElement, elementCount, fromBytes, type Tensor } from '../core/tensor.ts';
+import { VersusError } from './errors.ts';
+import type { Param } from './graph.ts';
+import type { WeightSource } from './model.ts';
+import { bytesPerElement, elementCount, fromBytes, type Tensor } from './tensor.ts';
 
 /** A parameter's numbers in memory. @throws VersusError `input` when the source holds too few */
 export async function readParam(source: WeightSource, param: Param): Promise<Tensor> {
