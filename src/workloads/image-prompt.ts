@@ -6,6 +6,7 @@ import type { Run } from '../core/positions.ts';
 import type { Tensor, Tensors } from '../core/tensor.ts';
 import { tensor } from '../core/tensor.ts';
 import type { Metric, Workload } from '../core/workload.ts';
+import { asked, BEFORE_IMAGE } from '../data/chat.ts';
 import type { Tokenizer } from '../data/tokenizer.ts';
 import { inferShapes } from '../graph/infer.ts';
 import { checkContext } from './context.ts';
@@ -64,19 +65,16 @@ export function spliceFeatures(embeds: Tensor, features: Tensor, at: number): Te
   return tensor(embeds.dtype, embeds.shape, data);
 }
 
-/**
- * Tokens before and after the image, as LLaVA asks: image first, then the question (Liu et al., "Visual instruction tuning",
- * 2023). An encoder reads the image itself first, as Florence-2's does.
- */
+/** Tokens before and after the image, as LLaVA asks. An encoder reads the image itself first, as Florence-2's does. */
 async function promptAround(
   tokenizer: Tokenizer,
   params: ImagePromptParams,
   model: ModelDef,
 ): Promise<{ before: readonly number[]; after: readonly number[] }> {
   const { encoder } = await languageGraphs(model);
-  const question = params.question ?? '\nWhat is shown, and in which colour? ASSISTANT:';
+  const question = params.question ?? asked('What is shown, and in which colour?');
   return {
-    before: encoder === null ? tokenizer.encode('USER: ') : [],
+    before: encoder === null ? tokenizer.encode(BEFORE_IMAGE) : [],
     after: exactly(tokenizer.encode(question), params.promptTokens),
   };
 }

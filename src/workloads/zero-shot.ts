@@ -8,6 +8,7 @@ import type { Tensor, Tensors } from '../core/tensor.ts';
 import { allocate, tensor } from '../core/tensor.ts';
 import type { Job, Metric, Workload } from '../core/workload.ts';
 import { holdBatches } from '../data/loader.ts';
+import { padTo } from '../data/tokenizer.ts';
 import { scoreAccuracy } from './accuracy.ts';
 import { graphMacs } from './cost.ts';
 import { onlyOutput } from './decoder.ts';
@@ -23,7 +24,7 @@ import {
 } from './inputs.ts';
 import { CLIP_TEMPLATES, classPrompts } from './prompts.ts';
 import { ensemble, similarity } from './similarity.ts';
-import { padTo, tokenizerOf } from './text.ts';
+import { tokenizerOf } from './text.ts';
 
 export interface ZeroShotParams {
   /** What to tell apart; the dataset's classes when left out. */
