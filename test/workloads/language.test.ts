@@ -13,8 +13,9 @@ import {
   lastLogits,
 } from '../../src/workloads/decoder.ts';
 import { generate } from '../../src/workloads/generate.ts';
-import { imagePrompt, spliceFeatures } from '../../src/workloads/image-prompt.ts';
+import { imagePrompt } from '../../src/workloads/image-prompt.ts';
 import { languageMacs } from '../../src/workloads/language.ts';
+import { spliceFeatures } from '../../src/workloads/splice.ts';
 import { exactly, vocabularyOf } from '../../src/workloads/text.ts';
 import { model } from '../../src/zoo/index.ts';
 import { backends, cleanUp, openActivity, repeat, scratch } from './harness.ts';
