@@ -152,7 +152,12 @@ function checkNames(path: string, config: Config): void {
   for (const suite of config.suites) {
     unique(`suites (${suite.name}) arms`, suite.arms);
     const arms = new Set(suite.arms.map((arm) => arm.name));
-    const named = [...suite.uses.flatMap((use) => use.arms ?? []), ...(suite.contrasts ?? []).flat()];
+    const grown = suite.growth?.lines.flatMap(({ points }) => points.map(({ arm }) => arm)) ?? [];
+    const named = [
+      ...suite.uses.flatMap((use) => use.arms ?? []),
+      ...(suite.contrasts ?? []).flat(),
+      ...grown,
+    ];
     for (const arm of named) if (!arms.has(arm)) refuse('suites', `'${suite.name}' has no arm '${arm}'`);
     const cells = suite.uses.flatMap((use) =>
       use.batches.map((batch) => ({ name: `${use.workload.name} at batch ${batch.size}` })),

@@ -13,6 +13,7 @@ export type * from './core/dataset.ts';
 export { VersusError } from './core/errors.ts';
 export type * from './core/features.ts';
 export type * from './core/graph.ts';
+export type * from './core/growth.ts';
 export type * from './core/model.ts';
 export type * from './core/record.ts';
 export type * from './core/report.ts';

@@ -2,13 +2,13 @@ import { type Backend, type OpenOptions, PRECISIONS, type Session } from '../cor
 import { VersusError } from '../core/errors.ts';
 import type { Graph } from '../core/graph.ts';
 import type { Artifact } from '../core/model.ts';
+import { readParam } from '../core/read-param.ts';
 import type { Tensors } from '../core/tensor.ts';
 import { throughHost } from '../core/through-host.ts';
 import { checkSupported, interpret } from '../graph/interpret.ts';
 import { foldIfs } from '../transform/fold-if.ts';
 import { cpuDevice } from './cpu-device.ts';
 import { checkFeeds, checkFetch } from './feeds.ts';
-import { readParam } from '../core/read-param.ts';
 
 /**
  * The graph interpreter in plain TypeScript: slow, and exact enough (float64 sums) to be the oracle of the other backends. It has no

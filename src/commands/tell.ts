@@ -2,6 +2,9 @@ import { relative } from 'node:path';
 import pc from 'picocolors';
 import type { CellInfo, Comparison } from '../core/report.ts';
 import { raceName, raceSentence, racesOf, unavailable, unrankedIn } from '../report/backends.ts';
+import { peersOf } from '../report/growth.ts';
+import { growthStatements } from '../report/growth-text.ts';
+import type { Phrase } from '../report/statement.ts';
 import { CERTAINTY } from '../report/table.ts';
 import { type SuiteView, suiteViews } from '../report/view.ts';
 import { print } from './context.ts';
@@ -16,11 +19,18 @@ export function tell(run: ReadRun, reports: readonly string[]): void {
   for (const suite of info.run.suites) {
     print('');
     print(pc.bold(suite.name) + pc.dim(`  ${suite.question}`));
+    const view = views.get(suite.name);
+    for (const line of view ? growing(view) : []) print(`  ${line}`);
+    // Of contenders at several sizes only those of one size are set against each other here.
+    const peers = view ? peersOf(view) : null;
     const told = comparisons.filter(
-      (c) => c.suite === suite.name && suite.headline.includes(c.metric) && c.verdict !== 'none',
+      (c) =>
+        c.suite === suite.name &&
+        suite.headline.includes(c.metric) &&
+        c.verdict !== 'none' &&
+        (peers === null || peers.arms.has(c.a.arm)),
     );
     for (const comparison of told) print(`  ${sentence(comparison)}`);
-    const view = views.get(suite.name);
     for (const line of view ? fastest(view) : []) print(`  ${line}`);
     for (const line of notRanked(info.cells.filter((cell) => cell.suite === suite.name))) {
       print(pc.yellow(`  ${line}`));
@@ -34,14 +44,24 @@ export function tell(run: ReadRun, reports: readonly string[]): void {
   if (page) print(`report: ${relative(process.cwd(), page) || page}`);
 }
 
+/** One line per metric that was fitted over sizes: who grows how, and how sure the order is. */
+const growing = (view: SuiteView): string[] =>
+  growthStatements(view).map(
+    ({ text, certainty, place }) => `${place}: ${coloured(text)} (${CERTAINTY[certainty]})`,
+  );
+
+/** A sentence with its names in bold. */
+const coloured = (text: Phrase): string =>
+  text.map((part) => (typeof part === 'string' ? part : pc.bold(part.name))).join('');
+
 /** One line per model that ran on several backends: the fastest, and by how much. */
 function fastest(view: SuiteView): string[] {
   const races = racesOf(view);
   return races.map((race) => {
-    const text = raceSentence(race).map((part) => (typeof part === 'string' ? part : pc.bold(part.name)));
+    const text = coloured(raceSentence(race));
     const [first] = race.statements;
     const rest = unrankedIn(race);
-    return `fastest backend, ${raceName(race, races)}: ${text.join('')}${first ? ` (${CERTAINTY[first.certainty]})` : ''}${rest ? `; ${rest}` : ''}`;
+    return `fastest backend, ${raceName(race, races)}: ${text}${first ? ` (${CERTAINTY[first.certainty]})` : ''}${rest ? `; ${rest}` : ''}`;
   });
 }
 

@@ -38,6 +38,19 @@ const use = z.looseObject({
     .min(1),
   arms: z.array(z.string()).optional(),
 });
+const growth = z.strictObject({
+  size: z.string().min(1),
+  unit: z.string(),
+  of: z.string().min(1),
+  dimensions: positive,
+  lines: z.array(
+    z.strictObject({
+      name,
+      points: z.array(z.strictObject({ arm: z.string(), size: positive })).min(1),
+      note: z.string().optional(),
+    }),
+  ),
+});
 const suite = z.looseObject({
   name,
   question: z.string().min(1),
@@ -46,6 +59,7 @@ const suite = z.looseObject({
   precisions: z.array(z.enum(PRECISIONS)).optional(),
   headline: z.array(z.string()),
   contrasts: z.array(z.tuple([z.string(), z.string()])).optional(),
+  growth: growth.optional(),
 });
 const profile = z.strictObject({
   tier,

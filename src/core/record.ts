@@ -1,4 +1,5 @@
 import type { Device, Placement, Traffic } from './backend.ts';
+import type { Growth } from './growth.ts';
 import type { Metric, Score } from './workload.ts';
 
 /** Version of the record lines and of the CSV columns. */
@@ -151,6 +152,8 @@ export interface SuiteInfo {
   readonly contrasts: readonly (readonly [string, string])[];
   /** Metrics by workload name. */
   readonly metrics: Readonly<Record<string, readonly Metric[]>>;
+  /** Which arms are one contender at several sizes; left out where there are none. */
+  readonly growth?: Growth;
 }
 
 export interface Environment {

@@ -1,4 +1,5 @@
 import type { Precision } from './backend.ts';
+import type { Growth } from './growth.ts';
 import type { ModelDef } from './model.ts';
 import type { Workload } from './workload.ts';
 
@@ -41,4 +42,6 @@ export interface Suite {
   readonly headline: readonly string[];
   /** Pairs of arms whose ratio the report states; the first against all others when left out. */
   readonly contrasts?: readonly (readonly [string, string])[];
+  /** Where arms are contenders at several sizes: which are whose, so that the report fits how costs grow. */
+  readonly growth?: Growth;
 }

@@ -3,12 +3,13 @@ import type { Attribute, Dim, Graph, Init, Node, Param, Shape, ValueInfo } from 
 import { type DType, int64, type Tensor } from '../core/tensor.ts';
 import { assemble } from './assemble.ts';
 import { contentKey, scalarTensor } from './constants.ts';
-import { productOf, runsOf, sameDim, showShape } from './dims.ts';
+import { productOf, sameDim, showShape } from './dims.ts';
 import { type Attributes, Operators, type Value } from './fluent.ts';
 import { holderOf } from './holder.ts';
 import { inferNode, typeOfParam } from './infer.ts';
 import type { Type } from './ops/entry.ts';
 import { operatorOf } from './ops/index.ts';
+import { reshapeTo, runsOf } from './reshaping.ts';
 
 export type { Value } from './fluent.ts';
 
@@ -109,8 +110,8 @@ export class GraphBuilder extends Operators {
       }
       return { name, dtype, shape: known.shape };
     }
-    if (shape.some((d) => !Number.isSafeInteger(d) || d < 1))
-      this.#fail(`parameter ${name} has shape ${showShape(shape)}`);
+    if (!shape.every((d) => Number.isSafeInteger(d) && d > 0))
+      this.#fail(`parameter ${name}: ${showShape(shape)}`);
     this.#claim(name);
     this.#params.set(name, { name, dtype, shape, role: options.role ?? 'weight', init });
     return this.#value(name, { dtype, shape });
@@ -151,12 +152,11 @@ export class GraphBuilder extends Operators {
     options: { outputs?: number; domain?: string } = {},
   ): Value[] {
     const name = this.#unique(this.#prefix + op);
-    const { domain = '' } = options;
+    const { domain = '', outputs: count = 1 } = options;
     const entry = operatorOf({ op, domain });
     if (!entry) this.#fail(`operator ${op} is not in the operator table`, name);
     if (domain === '' && entry.since > this.opset)
       this.#fail(`${op} needs opset ${entry.since}, this graph has ${this.opset}`, name);
-    const count = options.outputs ?? 1;
     const outputs = Array.from({ length: count }, (_, i) => (i === 0 ? name : `${name}.${i}`));
     const types = inputs.map((v) => (v === null ? null : this.#typeOf(v, name)));
     const set = Object.entries(attrs).filter((a): a is [string, Attribute] => a[1] !== undefined);
@@ -178,16 +178,13 @@ export class GraphBuilder extends Operators {
   /** A result of a node that is there already; an optional one that it leaves out so far becomes an output of it. */
   result(node: Node, output: number): Value {
     const at = this.#nodes.findIndex((n) => n.outputs[0] === node.outputs[0]);
-    const there = this.#nodes[at] ?? this.#fail('the node belongs to another builder', node.name);
-    const known = there.outputs[output];
-    if (known) return this.value(known);
+    const there = this.#nodes[at] ?? this.#fail('another builder has the node', node.name);
+    if (there.outputs[output]) return this.value(there.outputs[output]);
     const name = this.#unique(`${node.outputs[0]}.${output}`);
     const outputs = Array.from({ length: Math.max(output + 1, there.outputs.length) }, (_, i) =>
       i === output ? name : (there.outputs[i] ?? ''),
     );
-    const types = there.inputs.map((input) =>
-      input === '' ? null : this.#typeOf(this.value(input), node.name),
-    );
+    const types = there.inputs.map((input) => (input === '' ? null : this.value(input)));
     const inferred = inferNode({ ...there, outputs }, types, this.#inference);
     const type = inferred?.[output] ?? this.#fail(`the type of result ${output} is not known`, node.name);
     this.#nodes[at] = { ...there, outputs };
@@ -228,13 +225,7 @@ export class GraphBuilder extends Operators {
     const after = productOf(dims);
     if (!sameDim(before, after))
       this.#fail(`Reshape: ${showShape(x.shape)} has not as many elements as ${showShape(dims)}`);
-    const wanted = dims.map((d, i): Dim => {
-      const stays = typeof d === 'string' && x.shape[i] !== undefined && sameDim(x.shape[i], d);
-      return stays ? 0 : d;
-    });
-    const open = wanted.findIndex((d) => typeof d === 'string');
-    if (open >= 0) wanted[open] = -1;
-    const [out] = this.op('Reshape', [x, this.dims(wanted)]);
+    const [out] = this.op('Reshape', [x, this.dims(reshapeTo(x.shape, dims))]);
     this.#types.set(out!.name, { dtype: x.dtype, shape: dims });
     return { name: out!.name, dtype: x.dtype, shape: dims };
   }

@@ -282,15 +282,3 @@ function bindAtom(name: string, sizes: Readonly<Record<string, number>>): Dim {
 export function showShape(shape: Shape): string {
   return `[${shape.join(', ')}]`;
 }
-
-/** Dimensions in order, neighbouring numbers together. */
-export function runsOf(dims: readonly Dim[]): (number[] | string)[] {
-  const runs: (number[] | string)[] = [];
-  for (const d of dims) {
-    const last = runs.at(-1);
-    if (typeof d === 'string') runs.push(d);
-    else if (Array.isArray(last)) last.push(d);
-    else runs.push([d]);
-  }
-  return runs;
-}

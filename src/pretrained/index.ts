@@ -4,13 +4,13 @@ import { readdir } from 'node:fs/promises';
 import { basename, join, resolve } from 'node:path';
 import { VersusError } from '../core/errors.ts';
 import type { ModelDef } from '../core/model.ts';
+import { readJson } from '../data/json.ts';
 import { fixedSize } from '../data/preprocess.ts';
 import { fromProcessorConfig } from '../data/processor-config.ts';
 import { type OnnxOptions, openSafetensors, safetensors } from '../weights/index.ts';
 import { fromCheckpointConfig } from '../zoo/checkpoint/index.ts';
 import { classNames } from './class-names.ts';
 import { onnxParts } from './exported.ts';
-import { readJson } from './json.ts';
 
 export interface PretrainedOptions extends OnnxOptions {
   /** Name in tables and records; the folder's when left out. */

@@ -2,7 +2,9 @@ import type { Comparison, Summary } from '../core/report.ts';
 import { mainPlace } from './charts/place.ts';
 import { metricLabel, printable, quantity } from './format.ts';
 import { type Gap, gapsOf } from './gaps.ts';
-import { type Phrase, type Statement, statement } from './statement.ts';
+import { peersOf } from './growth.ts';
+import { type GrowthStatement, growthStatements } from './growth-text.ts';
+import { type Certainty, type Phrase, type Statement, statement } from './statement.ts';
 import {
   byMerit,
   groupBy,
@@ -34,12 +36,15 @@ export interface Answer {
   /** The most telling statements: the first pair of arms on every headline metric, then the other pairs. */
   readonly statements: readonly Statement[];
   readonly gaps: readonly Gap[];
+  /** How costs grow, where the suite's arms are contenders at several sizes. */
+  readonly growth: readonly GrowthStatement[];
 }
 
 /** The answer to a suite's question, from the comparisons alone. */
 export function answerOf(view: SuiteView): Answer {
+  const peers = peersOf(view);
   const leads = headline(view).flatMap((metric) =>
-    slices(view, metric).flatMap((slice) => leadOf(view, slice) ?? []),
+    slices(view, metric).flatMap((slice) => leadOf(view, slice, peers) ?? []),
   );
   const pairs = groupBy(
     leads.flatMap((lead) => lead.statements),
@@ -50,24 +55,29 @@ export function answerOf(view: SuiteView): Answer {
     leads,
     statements: [...pairs.values()].flat().slice(0, MOST_STATEMENTS),
     gaps: gapsOf(view),
+    growth: growthStatements(view),
   };
 }
 
-function leadOf(view: SuiteView, slice: Slice): Lead | null {
+/** Where arms have several sizes, only those of one size are ranked. */
+function leadOf(view: SuiteView, slice: Slice, peers: ReturnType<typeof peersOf>): Lead | null {
   const main = mainPlace(slice.rows);
   if (main === null) return null;
-  const rows = slice.rows.filter((row) => place(row) === main.place);
+  const rows = slice.rows.filter(
+    (row) => place(row) === main.place && (peers === null || peers.arms.has(row.arm)),
+  );
   const comparisons = view.comparisons.filter(
     (c) =>
       c.metric === slice.metric &&
       c.workload === slice.workload &&
       c.batch === slice.batch &&
-      place(c) === main.place,
+      place(c) === main.place &&
+      (peers === null || peers.arms.has(c.a.arm)),
   );
   return {
     metric: slice.metric,
     slice,
-    where: `${several(view) ? `${printable(slice.workload)}, ` : ''}batch ${slice.batch}, ${printable(main.place)}`,
+    where: `${several(view) ? `${printable(slice.workload)}, ` : ''}${peers ? `${peers.size}, ` : ''}batch ${slice.batch}, ${printable(main.place)}`,
     ranking: rows.filter(isRanked).sort(byMerit(slice.better)),
     statements: comparisons.map(statement),
   };
@@ -75,9 +85,18 @@ function leadOf(view: SuiteView, slice: Slice): Lead | null {
 
 const several = (view: SuiteView): boolean => unique(view.rows.map((row) => row.workload)).length > 1;
 
-/** The answer's first sentence: the best arm on the first headline metric and how it stands to its opponent. */
+/** What the answer's first sentence rests on; null where nothing is compared. */
+export const foremost = ({
+  growth,
+  statements,
+}: Answer): { readonly text: Phrase; readonly certainty: Certainty; readonly because: string } | null =>
+  growth[0] ?? statements[0] ?? null;
+
+/**
+ * The answer's first sentence: how the first headline metric grows, or the best arm on it and how it stands to its opponent.
+ */
 export function verdictOf(answer: Answer): Phrase {
-  const first = answer.statements[0];
+  const first = foremost(answer);
   if (first) return first.text;
   const lead = answer.leads[0];
   if (!lead) return ['No valid result.'];

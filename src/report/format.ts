@@ -85,6 +85,9 @@ export function pValue(p: number): string {
   return p < 0.001 ? 'p < 0.001' : `p = ${p < 0.1 ? p.toPrecision(2) : p.toFixed(2)}`;
 }
 
+/** An exponent with two decimals: `1.24`, `−0.30`. */
+export const exponentText = (exponent: number): string => exponent.toFixed(2).replace('-', '−');
+
 const SPELLING: Readonly<Record<string, string>> = {
   cpu: 'CPU',
   gflops: 'GFLOP/s',
@@ -97,9 +100,10 @@ const SPELLING: Readonly<Record<string, string>> = {
   ttft: 'TTFT',
 };
 
-/** `peak_rss` → `peak RSS`, `ttft` → `TTFT`. */
+/** `peak_rss` → `peak RSS`, `ttft` → `TTFT`; `difference_rss`, of peak and empty worker, is what the model added. */
 export const metricLabel = (metric: string): string =>
   printable(metric)
+    .replace(/^difference_rss$/, 'added memory')
     .split(/[_ ]+/)
     .map((word) => SPELLING[word] ?? word)
     .join(' ');

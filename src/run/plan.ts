@@ -189,5 +189,6 @@ function infoOf(suite: Suite): SuiteInfo {
     headline: suite.headline,
     contrasts: suite.contrasts ?? (first ? others.map((other) => [first, other] as const) : []),
     metrics: Object.fromEntries(suite.uses.map((use) => [use.workload.name, use.workload.metrics])),
+    ...(suite.growth && { growth: suite.growth }),
   };
 }

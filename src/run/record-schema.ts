@@ -90,6 +90,18 @@ const METRIC = object({
   phases: optional(listOf(text)),
 });
 
+const positive: Check = (v) => (real(v) === null && (v as number) > 0 ? null : ': expected a number > 0');
+
+const GROWTH = object({
+  size: text,
+  unit: text,
+  of: text,
+  dimensions: positive,
+  lines: listOf(
+    object({ name: text, points: listOf(object({ arm: text, size: positive })), note: optional(text) }),
+  ),
+});
+
 const HEAD = { schema_version: count, run_id: text };
 
 const samples = (() => {
@@ -131,6 +143,7 @@ const LINES: Readonly<Record<RecordLine['type'], Check>> = {
         headline: listOf(text),
         contrasts: listOf(listOf(text)),
         metrics: mapOf(listOf(METRIC)),
+        growth: optional(GROWTH),
       }),
     ),
     backends: optional(

@@ -1,6 +1,7 @@
 import type { Graph, Node } from '../core/graph.ts';
 import { GraphBuilder, type Value } from '../graph/builder.ts';
 import { inferTypes } from '../graph/infer.ts';
+import { operatorOf } from '../graph/ops/index.ts';
 import type { StateTensor } from '../transform/optimiser/index.ts';
 
 /**
@@ -23,7 +24,7 @@ export function orderedUpdates(graph: Graph, state: readonly StateTensor[]): Gra
   for (const { input, output } of state) {
     const update = producers.get(output)!;
     const before = ancestors(update, producers);
-    const open = (readers.get(input) ?? []).filter((reader) => !before.has(reader));
+    const open = readersOf(input, readers).filter((reader) => !before.has(reader));
     if (open.length === 0) continue;
     const first = g.nodes.length;
     const guard = (value: Value): Value =>
@@ -54,6 +55,28 @@ export function orderedUpdates(graph: Graph, state: readonly StateTensor[]): Gra
   });
   return { ...built, nodes: inOrder(rewired) };
 }
+
+/**
+ * Nodes that compute with a value, also with what was only moved: a view lies in the same memory, and a runtime may move something
+ * later, or elsewhere, than the graph says (onnxruntime's optimiser takes a slice of a slice from the weight itself).
+ */
+function readersOf(name: string, readers: ReadonlyMap<string, readonly Node[]>): Node[] {
+  const found = new Set<Node>();
+  const names = [name];
+  for (const value of names) {
+    for (const reader of readers.get(value) ?? []) {
+      const moved = isMoving(reader) ? reader.outputs.filter((o) => readers.has(o)) : [];
+      if (moved.length === 0) found.add(reader);
+      for (const result of moved) if (!names.includes(result)) names.push(result);
+    }
+  }
+  return [...found];
+}
+
+const MOVING: readonly string[] = ['Cast', 'Concat', 'Expand', 'Pad', 'Slice', 'Split', 'Tile', 'Transpose'];
+
+const isMoving = (node: Node): boolean =>
+  operatorOf(node)?.bytes === 'view' || (!node.domain && MOVING.includes(node.op));
 
 /** `value`, once `reader` has run. */
 function after(g: GraphBuilder, value: Value, reader: Node): Value {

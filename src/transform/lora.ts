@@ -9,6 +9,9 @@ import { type LoraSpec, type LoraTarget, loraTargets } from './lora-targets.ts';
 /** A model's graphs with adapters in them. */
 export interface Lora<Name extends string = string> {
   readonly graphs: Readonly<Record<Name, Graph>>;
+  readonly spec: LoraSpec;
+  /** The targets were looked for in all of the model, not within a scope of it. */
+  readonly whole: boolean;
   /** What is wrapped; those that no graph reads (`idle`) have no parameters in the graphs. */
   readonly targets: readonly LoraTarget[];
   /** Names of the parameters that train. */
@@ -52,7 +55,10 @@ export function addLora<Name extends string>(
   const made = names.map((name) => [name, inject(graphs[name], targets, spec, masks)] as const);
   const present = new Set(made.flatMap(([, graph]) => graph.params.map((p) => p.name)));
   const trained = targets.flatMap((t) => [t.names.a, t.names.b]).filter((name) => present.has(name));
-  return { graphs: Object.fromEntries(made) as Record<Name, Graph>, targets, trained, masks };
+  return {
+    graphs: Object.fromEntries(made) as Record<Name, Graph>,
+    ...{ spec, whole: options.within === undefined, targets, trained, masks },
+  };
 }
 
 function inject(graph: Graph, targets: readonly LoraTarget[], spec: LoraSpec, masks: ValueInfo[]): Graph {

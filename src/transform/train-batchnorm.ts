@@ -1,6 +1,8 @@
 import { VersusError } from '../core/errors.ts';
-import type { Graph, Node } from '../core/graph.ts';
+import type { Graph, Node, Param } from '../core/graph.ts';
+import type { DType } from '../core/tensor.ts';
 import { GraphBuilder, type Value } from '../graph/builder.ts';
+import { scalarTensor } from '../graph/constants.ts';
 import { inferTypes } from '../graph/infer.ts';
 import { freshNames, isOp } from './view.ts';
 
@@ -34,24 +36,37 @@ export function trainBatchNorm(
   const params = new Set(graph.params.map((p) => p.name));
   const fresh = freshNames(graph);
   const trained: Node[] = [];
-  const nodes = graph.nodes.map((node) => {
+  const zeros = new Map<DType, Param>();
+  // onnxruntime's kernel writes the batch's statistics over the running ones that it is given, even over what was fed, whoever
+  // else reads them (1.30): it gets vectors of its own, whose numbers do not count.
+  const spare = (name: string): Node => {
+    const { dtype } = graph.params.find((p) => p.name === name)!;
+    const zero = zeros.get(dtype) ?? zeroOf(dtype, fresh(`const/zero_${dtype}`));
+    zeros.set(dtype, zero);
+    const made = fresh(`${name}/spare`);
+    return { op: 'Mul', name: made, inputs: [name, zero.name], outputs: [made], attrs: {} };
+  };
+  const nodes = graph.nodes.flatMap((node) => {
     const [, , , mean = '', variance = ''] = node.inputs;
     const isLearnt = params.has(mean) && params.has(variance);
     if (!isOp(node, 'BatchNormalization') || node.attrs.training_mode || !isLearnt || !chosen(node))
       return node;
     const result = node.outputs[0]!;
+    const written = [spare(mean), spare(variance)];
     const next: Node = {
       ...node,
+      inputs: [...node.inputs.slice(0, 3), ...written.map((w) => w.outputs[0]!)],
       outputs: [result, fresh(`${result}/mean`), fresh(`${result}/variance`)],
       attrs: { ...node.attrs, training_mode: 1, momentum: 0 },
       floats: [...new Set([...(node.floats ?? []), 'momentum'])],
     };
-    trained.push(next);
-    return next;
+    trained.push({ ...next, inputs: node.inputs });
+    return [...written, next];
   });
   if (trained.length === 0) return { graph, buffers: new Map() };
-  const { types, inputs } = inferTypes({ ...graph, nodes }, dims);
-  const g = GraphBuilder.over({ ...graph, inputs, nodes }, types);
+  const held = [...graph.params, ...zeros.values()];
+  const { types, inputs } = inferTypes({ ...graph, params: held, nodes }, dims);
+  const g = GraphBuilder.over({ ...graph, params: held, inputs, nodes }, types);
   const last = new Map<string, Value>();
   for (const node of trained) {
     const count = perChannel(g, node);
@@ -71,6 +86,11 @@ export function trainBatchNorm(
     g.output(`next/${buffer}`, value);
   }
   return { graph: g.build(), buffers };
+}
+
+function zeroOf(dtype: DType, name: string): Param {
+  const { data } = scalarTensor(0, dtype);
+  return { name, dtype, shape: [], role: 'constant', data };
 }
 
 /** How many values of each channel there are. */

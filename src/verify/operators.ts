@@ -36,7 +36,7 @@ export function recordsOperators(names: readonly string[]): boolean {
 }
 
 /**
- * Every recorded operation and its gradients, one graph each: `<case>/output.*` and `<case>/grad.*` against what the backend
+ * Every recorded operation and its gradients, a graph of its own for each: `<case>/output.*` and `<case>/grad.*` against what the backend
  * computes. A case that cannot be built or run has its reason in the table, and the others go on.
  *
  * @param recorded `<case>/input.*`, `/output.*`, `/grad.*`, and `/upstream.*` (the gradient of each output to start from)
@@ -49,56 +49,67 @@ export async function operatorOutputs(
   options: VerifyOptions,
 ): Promise<OutputDifference[]> {
   const tolerance = options.tolerance ?? TOLERANCE;
+  const cases = (await casesIn(dir)).map((one) => ({ ...one, ...tensorsOf(one.name, recorded) }));
+  const problems = new Map<string, string>();
+  const graphs: Record<string, Graph> = {};
+  for (const one of cases) {
+    try {
+      graphs[one.name] = graphOf(one, one.feeds);
+    } catch (error) {
+      problems.set(one.name, reasonOf(error));
+    }
+  }
+  const model = {
+    ...({ name: 'operators', family: 'operators', task: 'classify', config: null } as const),
+    build: () => graphs,
+  };
+  const { cacheDir, maxBytes, open = { precision: 'fp32' } } = options;
+  const artifacts = await prepareArtifacts(model, { cacheDir, maxBytes, precision: 'fp32' });
   const differences: OutputDifference[] = [];
-  for (const one of await casesIn(dir)) {
-    const own = (kind: string): Tensors =>
-      Object.fromEntries(
-        Object.entries(recorded)
-          .filter(([name]) => name.startsWith(`${one.name}/${kind}.`))
-          .map(([name, t]) => [name.slice(one.name.length + 1), t]),
-      );
-    const feeds = { ...own('input'), ...own('upstream') };
-    const expected = { ...own('output'), ...own('grad') };
-    const outcome = await computed(one, feeds, backend, options).catch((error: unknown) => reasonOf(error));
-    for (const o of compareOutputs(typeof outcome === 'string' ? {} : outcome, expected, tolerance)) {
+  for (const { name, feeds, expected } of cases) {
+    let computed: Tensors = {};
+    const graph = graphs[name];
+    if (graph) {
+      const sessions = new Sessions(backend, artifacts, open);
+      try {
+        computed = await sessions.run(name, fedTo(graph, feeds));
+      } catch (error) {
+        problems.set(name, reasonOf(error));
+      } finally {
+        await sessions.close();
+      }
+    }
+    for (const o of compareOutputs(computed, expected, tolerance)) {
       differences.push({
         ...o,
-        name: `${one.name}/${o.name}`,
+        name: `${name}/${o.name}`,
         agrees: o.problem === null && o.max_abs <= tolerance,
-        problem: typeof outcome === 'string' ? outcome : o.problem,
+        problem: problems.get(name) ?? o.problem,
       });
     }
   }
   return differences;
 }
 
-async function computed(
-  one: OperatorCase,
-  feeds: Tensors,
-  backend: Backend,
-  options: VerifyOptions,
-): Promise<Tensors> {
-  const graph = await graphOf(one, feeds);
-  const model = {
-    ...({ name: one.name, family: 'operator', task: 'classify', config: null } as const),
-    build: () => ({ [one.name]: graph }),
-  };
-  const { cacheDir, maxBytes } = options;
-  const artifacts = await prepareArtifacts(model, { cacheDir, maxBytes, precision: 'fp32' });
-  const sessions = new Sessions(backend, artifacts, options.open ?? { precision: 'fp32' });
-  try {
-    const wanted = new Set(graph.inputs.map((i) => i.name));
-    return await sessions.run(
-      one.name,
-      Object.fromEntries(Object.entries(feeds).filter(([name]) => wanted.has(name))),
-    );
-  } finally {
-    await sessions.close();
+/** What is recorded of a case: `input.*` and `upstream.*`, which are fed; `output.*` and `grad.*`, which are expected. */
+function tensorsOf(name: string, recorded: Tensors): { feeds: Tensors; expected: Tensors } {
+  const feeds: Tensors = {};
+  const expected: Tensors = {};
+  for (const [key, t] of Object.entries(recorded)) {
+    if (!key.startsWith(`${name}/`)) continue;
+    const own = key.slice(name.length + 1);
+    if (/^(input|upstream)\./.test(own)) feeds[own] = t;
+    else expected[own] = t;
   }
+  return { feeds, expected };
+}
+
+function fedTo({ inputs }: Graph, feeds: Tensors): Tensors {
+  return Object.fromEntries(inputs.map(({ name }) => [name, feeds[name]!]));
 }
 
 /** The operation with its gradients: inputs `input.*` and `upstream.*`, outputs `output.*` and `grad.*`. */
-async function graphOf(one: OperatorCase, feeds: Tensors): Promise<Graph> {
+function graphOf(one: OperatorCase, feeds: Tensors): Graph {
   const build = Object.hasOwn(CASES, one.op) ? CASES[one.op] : undefined;
   if (!build) throw new VersusError('unsupported', `no graph is known for ${JSON.stringify(one.op)}`);
   const g = new GraphBuilder(one.name, { opset: 17 });

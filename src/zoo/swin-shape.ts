@@ -99,3 +99,14 @@ function checkGrids(config: SwinConfig): void {
     grid = [Math.ceil(grid[0] / 2), Math.ceil(grid[1] / 2)];
   });
 }
+
+/** The stages, from 0, whose grid is no whole number of windows, so that they compute with padding too. */
+export function paddedStages(config: SwinConfig): number[] {
+  let grid = gridOf(config);
+  return config.depths.flatMap((_, stage) => {
+    const [height, width] = paddedGrid({ grid, window: config.window });
+    const padded = height !== grid[0] || width !== grid[1];
+    grid = [Math.ceil(grid[0] / 2), Math.ceil(grid[1] / 2)];
+    return padded ? [stage] : [];
+  });
+}

@@ -2,7 +2,7 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { XMLValidator } from 'fast-xml-parser';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type Ran, versus, workspace } from './versus.ts';
+import { type Ran, versus, versusEach, workspace } from './versus.ts';
 
 interface GateJson {
   exit_code: number;
@@ -28,10 +28,6 @@ const sleeping = (ms: number, env: Record<string, string> = {}) => ({
 const verdictOf = (ran: Ran, metric: string): string | undefined =>
   (JSON.parse(ran.stdout) as GateJson).rows.find((row) => row.metric === metric)?.verdict;
 
-/** Exit codes of command lines that measure nothing, at once. */
-const codesOf = async (...lines: string[][]): Promise<(number | null)[]> =>
-  (await Promise.all(lines.map((line) => versus(place.dir, line)))).map((ran) => ran.code);
-
 /** A baseline like the saved one but for `edit`. */
 function edited(name: string, edit: (baseline: BaselineJson) => void): string {
   const baseline = JSON.parse(readFileSync(path(BASELINE), 'utf8')) as BaselineJson;
@@ -39,6 +35,41 @@ function edited(name: string, edit: (baseline: BaselineJson) => void): string {
   writeFileSync(path(name), JSON.stringify(baseline));
   return name;
 }
+
+/** What is done to the saved baseline, and the exit codes of the gate then: as it is, and with --strict. */
+const EDITS: Record<string, [(baseline: BaselineJson) => void, [number, number]]> = {
+  'another machine': [
+    (b: BaselineJson) => {
+      b.environment.fingerprint = 'another';
+    },
+    [0, 4],
+  ],
+  'an exact metric that changed': [
+    (b: BaselineJson) => {
+      const macs = b.rows.find((row) => row.metric === 'macs')!;
+      Object.assign(macs, { value: Number(macs.value) - 1, values: [Number(macs.value) - 1] });
+    },
+    [1, 1],
+  ],
+  'a cell that is missing now': [
+    (b: BaselineJson) => {
+      b.rows.push(
+        ...b.rows.map((row) => ({ ...row, case_id: String(row.case_id).replace('narrow', 'gone') })),
+      );
+    },
+    [3, 3],
+  ],
+  'fewer rounds': [
+    (b: BaselineJson) => {
+      for (const row of b.rows) {
+        const values = row.values as number[];
+        if (row.assume !== 'exact') row.values = values.slice(0, 3);
+      }
+    },
+    [0, 4],
+  ],
+};
+const BROKEN = ['', 'not json', '[]', '{"kind":"versus-baseline","version":99}'];
 
 describe('versus gate', () => {
   let slow: string;
@@ -91,11 +122,6 @@ describe('versus gate', () => {
     expect(verdictOf(ran, 'latency')).toBe('ok');
   }, 120_000);
 
-  it('is inconclusive without the second measurement', async () => {
-    const once = ['gate', '--run', slow, '--no-remeasure'];
-    expect(await codesOf(once, [...once, '--strict'])).toEqual([0, 4]);
-  });
-
   it('fails, and does not pass, when the second measurement is stopped', async () => {
     let stopped = false;
     const ran = await versus(place.dir, ['gate', '--run', slow], {
@@ -110,56 +136,36 @@ describe('versus gate', () => {
     expect(ran.code).toBe(3);
   }, 120_000);
 
-  it.each([
-    [
-      'another machine',
-      (b: BaselineJson) => {
-        b.environment.fingerprint = 'another';
-      },
-      [0, 4],
-    ],
-    [
-      'an exact metric that changed',
-      (b: BaselineJson) => {
-        const macs = b.rows.find((row) => row.metric === 'macs')!;
-        Object.assign(macs, { value: Number(macs.value) - 1, values: [Number(macs.value) - 1] });
-      },
-      [1, 1],
-    ],
-    [
-      'a cell that is missing now',
-      (b: BaselineJson) => {
-        b.rows.push(
-          ...b.rows.map((row) => ({ ...row, case_id: String(row.case_id).replace('narrow', 'gone') })),
-        );
-      },
-      [3, 3],
-    ],
-    [
-      'fewer rounds',
-      (b: BaselineJson) => {
-        for (const row of b.rows) {
-          const values = row.values as number[];
-          if (row.assume !== 'exact') row.values = values.slice(0, 3);
-        }
-      },
-      [0, 4],
-    ],
-  ] as const)('holds a run against %s', async (_, edit, expected) => {
-    const args = ['gate', '--run', slow, '--no-remeasure', '--baseline', edited('edited.json', edit)];
-    expect(await codesOf(args, [...args, '--strict'])).toEqual(expected);
-  });
+  describe('without measuring', () => {
+    const EDITED = Object.keys(EDITS);
+    let ran: Ran[];
+    beforeAll(async () => {
+      const judged = ['gate', '--run', slow, '--no-remeasure'];
+      const against = EDITED.map((name, i) => ['--baseline', edited(`edited-${i}.json`, EDITS[name]![0])]);
+      BROKEN.forEach((text, i) => {
+        writeFileSync(path(`broken-${i}.json`), text);
+      });
+      ran = await versusEach(place.dir, [
+        ...[[], ...against].flatMap((more) => [
+          [...judged, ...more],
+          [...judged, ...more, '--strict'],
+        ]),
+        ...BROKEN.map((_, i) => ['gate', '--baseline', `broken-${i}.json`]),
+      ]);
+    }, 120_000);
+    const codes = (line: number) => [ran[2 * line]!.code, ran[2 * line + 1]!.code];
 
-  it('refuses a baseline file that is none', async () => {
-    const texts = ['', 'not json', '[]', '{"kind":"versus-baseline","version":99}'];
-    const ran = texts.map((text, i) => {
-      writeFileSync(path(`broken-${i}.json`), text);
-      return versus(place.dir, ['gate', '--baseline', `broken-${i}.json`]);
+    it('is inconclusive where a second measurement was due', () => expect(codes(0)).toEqual([0, 4]));
+
+    it.each(EDITED)('holds a run against %s', (name) =>
+      expect(codes(1 + EDITED.indexOf(name))).toEqual(EDITS[name]![1]));
+
+    it('refuses a baseline file that is none', () => {
+      for (const { code, stderr } of ran.slice(-BROKEN.length)) {
+        expect(code).toBe(2);
+        expect(stderr).toMatch(/broken-\d\.json/);
+        expect(stderr).not.toMatch(/\n\s+at \S+ \(/);
+      }
     });
-    for (const { code, stderr } of await Promise.all(ran)) {
-      expect(code).toBe(2);
-      expect(stderr).toMatch(/broken-\d\.json/);
-      expect(stderr).not.toMatch(/\n\s+at \S+ \(/);
-    }
   });
 });

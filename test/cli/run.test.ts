@@ -148,9 +148,10 @@ describe('versus run, stopped', () => {
     'keeps the records and writes the report on %s',
     async (_, signals) => {
       let stopped = false;
-      const ran = await versus(place.dir, ['run', '--profile', 'six', '--backend', 'plugin', '--json'], {
+      const args = ['run', '--profile', 'six', '--backend', 'plugin', '--model', 'narrow', '--json'];
+      const ran = await versus(place.dir, args, {
         during: ({ pid, stderr }) => {
-          if (stopped || !stderr().includes('speed round 2')) return;
+          if (stopped || !stderr().includes('speed round 3')) return;
           stopped = true;
           signals.forEach((signal, i) => {
             setTimeout(() => process.kill(pid, signal), 50 * i);

@@ -1,11 +1,11 @@
-import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { type Tensors, tensor } from '../../src/core/tensor.ts';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { tensor } from '../../src/core/tensor.ts';
 import { readSafetensors, writeSafetensors } from '../../src/weights/index.ts';
 import { model } from '../../src/zoo/index.ts';
 import { encoderLike, exportLikeHub, mergedLike } from '../weights/hub-layout.ts';
-import { type Ran, versus, workspace } from './versus.ts';
+import { type Ran, versus, versusEach, workspace } from './versus.ts';
 
 const ROOT = resolve(import.meta.dirname, '../..');
 const FIXTURES = join(ROOT, 'test/fixtures');
@@ -21,94 +21,74 @@ const refused = (ran: Ran, code: number, about: RegExp): void => {
 
 describe('checkpoints that do not fit, on the command line', () => {
   const place = workspace();
-  const dir = join(place.dir, 'checkpoint');
   const cache = join(place.dir, '.cache');
-  afterAll(() => place.remove());
-  beforeEach(() => {
-    rmSync(dir, { recursive: true, force: true });
-    rmSync(cache, { recursive: true, force: true });
-    cpSync(join(FIXTURES, 'hf-llama'), dir, { recursive: true });
-  });
-  const weights = () => join(dir, 'weights.safetensors');
-  const change = async (edit: (tensors: Tensors) => void) => {
-    const tensors = await readSafetensors(weights());
-    edit(tensors);
-    await writeSafetensors(weights(), tensors);
+  const out = join(place.dir, 'out');
+  const llama = (name: string): string => {
+    cpSync(join(FIXTURES, 'hf-llama'), join(place.dir, name), { recursive: true });
+    return join(place.dir, name);
   };
-  const config = (edit: (json: Record<string, unknown>) => void) => {
-    const json = JSON.parse(readFileSync(join(dir, 'config.json'), 'utf8')) as Record<string, unknown>;
-    edit(json);
-    writeFileSync(join(dir, 'config.json'), JSON.stringify(json));
-  };
-  const verify = () => versus(place.dir, ['verify', dir]);
-
-  it('one missing tensor, one of another shape, one too many: each by name', async () => {
-    await change((t) => {
-      delete t['model.layers.0.mlp.up_proj.weight'];
-      const norm = t['model.norm.weight']!;
-      t['model.norm.weight'] = tensor(norm.dtype, [1, norm.shape[0]!], norm.data);
-      t['model.extra.weight'] = norm;
-    });
-    const ran = await verify();
-    refused(ran, 3, /1 missing \(model.layers.0.mlp.up_proj.weight/);
-    expect(ran.stderr).toMatch(/1 unexpected \(model.extra.weight/);
-    expect(ran.stderr).toMatch(/model.norm.weight: the model has \[\d+\], the file \[1,\d+\]/);
-    expect(leftIn(cache)).toEqual([]);
-  });
-
-  it('heads that don’t divide the width', async () => {
-    config((json) => {
-      json.num_attention_heads = 7;
-      delete json.head_dim;
-    });
-    refused(await verify(), 3, /num_(attention|key_value)_heads/);
-  });
-
-  it('a checkpoint of another architecture, exported: nothing is written', async () => {
-    const out = join(place.dir, 'out');
-    const ran = await versus(place.dir, [
-      ...['export', 'vit-tiny', '--weights', `safetensors:${weights()}`, '--out', out],
-    ]);
-    refused(ran, 3, /doesn't fit the model's \d+ tensors: \d+ missing \(vit\.embeddings/);
-    expect(leftIn(cache)).toEqual([]);
-    expect(existsSync(out)).toBe(false);
-  });
-
-  it('an index that promises what isn’t there', async () => {
+  let [tensors, heads, architecture, index, source]: Ran[] = [];
+  beforeAll(async () => {
+    const [changed, odd, whole, promised] = ['changed', 'odd', 'whole', 'promised'].map(llama) as [
+      ...[string, string, string, string],
+    ];
+    const file = join(changed, 'weights.safetensors');
+    const t = await readSafetensors(file);
+    delete t['model.layers.0.mlp.up_proj.weight'];
+    const norm = t['model.norm.weight']!;
+    t['model.norm.weight'] = tensor(norm.dtype, [1, norm.shape[0]!], norm.data);
+    t['model.extra.weight'] = norm;
+    await writeSafetensors(file, t);
+    const config = JSON.parse(readFileSync(join(odd, 'config.json'), 'utf8')) as Record<string, unknown>;
+    delete config.head_dim;
+    writeFileSync(join(odd, 'config.json'), JSON.stringify({ ...config, num_attention_heads: 7 }));
     const map = { weight_map: { nowhere: 'weights.safetensors' } };
-    writeFileSync(join(dir, 'model.safetensors.index.json'), JSON.stringify(map));
-    const out = join(place.dir, 'out');
-    const ran = await versus(place.dir, ['export', 'qwen2-tiny', '--weights', dir, '--out', out]);
-    refused(ran, 3, /lacks tensor "nowhere"/);
-    expect(leftIn(cache)).toEqual([]);
-    expect(existsSync(out)).toBe(false);
+    writeFileSync(join(promised, 'model.safetensors.index.json'), JSON.stringify(map));
+    [tensors, heads, architecture, index, source] = await versusEach(place.dir, [
+      ['verify', changed],
+      ['verify', odd],
+      ['export', 'vit-tiny', '--weights', `safetensors:${join(whole, 'weights.safetensors')}`, '--out', out],
+      ['export', 'qwen2-tiny', '--weights', promised, '--out', out],
+      ['export', 'qwen2-tiny', '--weights', 'hub:owner/name', '--out', out],
+    ]);
+  }, 120_000);
+  afterAll(() => place.remove());
+
+  it('one missing tensor, one of another shape, one too many: each by name', () => {
+    refused(tensors!, 3, /1 missing \(model.layers.0.mlp.up_proj.weight/);
+    expect(tensors!.stderr).toMatch(/1 unexpected \(model.extra.weight/);
+    expect(tensors!.stderr).toMatch(/model.norm.weight: the model has \[\d+\], the file \[1,\d+\]/);
   });
 
-  it('exports a checkpoint that fits, and refuses what it cannot read as a source', async () => {
-    const out = join(place.dir, 'exported');
+  it('heads that don’t divide the width', () => refused(heads!, 3, /num_(attention|key_value)_heads/));
+
+  it('a checkpoint of another architecture, exported', () =>
+    refused(architecture!, 3, /doesn't fit the model's \d+ tensors: \d+ missing \(vit\.embeddings/));
+
+  it('an index that promises what isn’t there', () => refused(index!, 3, /lacks tensor "nowhere"/));
+
+  it('what cannot be read as a source', () => refused(source!, 2, /cannot tell what 'hub:owner\/name' is/));
+
+  it('nothing of them is written', () => {
+    expect(existsSync(out)).toBe(false);
+    expect(leftIn(cache)).toEqual([]);
+  });
+
+  it('exports a checkpoint that fits', async () => {
     const own = join(place.dir, 'own');
     expect((await versus(place.dir, ['export', 'qwen2-tiny', '--out', own])).code).toBe(0);
-    const tensors = await readSafetensors(join(own, 'weights.safetensors'));
-    const [name] = Object.keys(tensors);
-    (tensors[name!]!.data as Float32Array)[0] = 42;
-    await writeSafetensors(weights(), tensors);
-    const ran = await versus(place.dir, [
-      'export',
-      'qwen2-tiny',
-      '--weights',
-      weights(),
-      '--out',
-      out,
-      '--json',
-    ]);
+    const weights = await readSafetensors(join(own, 'weights.safetensors'));
+    const [name] = Object.keys(weights);
+    (weights[name!]!.data as Float32Array)[0] = 42;
+    const file = join(place.dir, 'mine.safetensors');
+    await writeSafetensors(file, weights);
+    const ran = await versus(place.dir, ['export', 'qwen2-tiny', '--weights', file, '--out', out, '--json']);
     expect(ran.stderr).toBe('');
     expect(
       (JSON.parse(ran.stdout) as { files: string[] }).files.map((f) => f.slice(out.length + 1)).sort(),
     ).toEqual(['model.onnx', 'weights.safetensors']);
     const written = await readSafetensors(join(out, 'weights.safetensors'));
     expect((written[name!]!.data as Float32Array)[0]).toBe(42);
-    const bad = ['export', 'qwen2-tiny', '--weights', 'hub:owner/name', '--out', join(place.dir, 'no')];
-    refused(await versus(place.dir, bad), 2, /cannot tell what 'hub:owner\/name' is/);
   });
 });
 

@@ -83,6 +83,16 @@ describe('loadConfig', () => {
       "no arm 'z'",
     ],
     [
+      'a size of an arm that is not there',
+      "{ suites: [{ ...suite, growth: { size: 'edge', unit: 'px', of: 'pixels', dimensions: 2, lines: [{ name: 'l', points: [{ arm: 'z', size: 1 }] }] } }], backends: [backend] }",
+      "no arm 'z'",
+    ],
+    [
+      'a size that is none',
+      "{ suites: [{ ...suite, growth: { size: 'edge', unit: 'px', of: 'pixels', dimensions: 2, lines: [{ name: 'l', points: [{ arm: 'a', size: 0 }] }] } }], backends: [backend] }",
+      'growth.lines[0].points[0].size',
+    ],
+    [
       'a parity reference that is not there',
       "{ suites: [suite], backends: [backend], parity: { reference: 'nope' } }",
       "'nope' is not among the backends",

@@ -1,5 +1,14 @@
 import fc from 'fast-check';
-import { filled, type OperatorCase, operatorCase, seed, shape, shapeAxis, vector } from './operator-cases.ts';
+import {
+  filled,
+  type OperatorCase,
+  operatorCase,
+  seed,
+  shape,
+  shapeAxis,
+  size,
+  vector,
+} from './operator-cases.ts';
 
 type Arb = fc.Arbitrary<OperatorCase>;
 
@@ -42,11 +51,39 @@ const softmax = (op: string): Arb =>
       operatorCase(op, { inputs: [filled(s, n, -9, 9)], attrs: { axis }, opset }),
     );
 
+/** Classes and labels, of which −1 is to be ignored; the first row always counts, or a mean would be no number. */
+const crossEntropy: Arb = fc
+  .record({
+    seed,
+    rows: size,
+    classes: fc.integer({ min: 2, max: 4 }),
+    rest: fc.array(size, { maxLength: 2 }),
+    reduction: fc.constantFrom('none', 'sum', 'mean'),
+    weighed: fc.boolean(),
+    ignores: fc.boolean(),
+    logs: fc.boolean(),
+  })
+  .map((r) => {
+    const drawn = filled([r.rows, ...r.rest], r.seed + 1, r.ignores ? -1 : 0, r.classes, 'int64');
+    const data = (drawn.data as BigInt64Array).map((label, i) => (i === 0 && label < 0n ? 0n : label));
+    const labels = { ...drawn, data };
+    return operatorCase('SoftmaxCrossEntropyLoss', {
+      inputs: [
+        filled([r.rows, r.classes, ...r.rest], r.seed),
+        labels,
+        ...(r.weighed ? [filled([r.classes], r.seed + 2, 0.5, 2)] : []),
+      ],
+      attrs: { reduction: r.reduction, ...(r.ignores && { ignore_index: -1 }) },
+      outputs: r.logs ? 2 : 1,
+    });
+  });
+
 /** Operators along axes: reductions, softmaxes, extrema, running sums. */
 export const REDUCE: Readonly<Record<string, Arb>> = {
   Softmax: softmax('Softmax'),
   LogSoftmax: softmax('LogSoftmax'),
   Hardmax: softmax('Hardmax'),
+  SoftmaxCrossEntropyLoss: crossEntropy,
   ReduceSum: reduce('ReduceSum'),
   ReduceMean: reduce('ReduceMean'),
   ReduceMax: reduce('ReduceMax'),

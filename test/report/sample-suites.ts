@@ -237,6 +237,42 @@ function hostile(): SampleSuite {
   };
 }
 
+/** Two contenders at three sizes on two backends, one of them at fewer where the other failed, and one at two alone. */
+export function growing(): SampleSuite {
+  const cost: Record<string, (pixels: number) => number> = {
+    vit: (pixels) => (pixels / 8000) * (1 + pixels / 2e5),
+    swin: (pixels) => pixels / 7000,
+    'mlp | mixer': (pixels) => 1 + pixels / 9000,
+  };
+  const sizes = (name: string) => (name.startsWith('mlp') ? [128, 256] : [128, 256, 512]);
+  const lines = Object.keys(cost).map((name) => ({
+    name,
+    points: sizes(name).map((size) => ({ arm: `${name}@${size}`, size })),
+    ...(name === 'swin' ? { note: 'windows fill its grids' } : {}),
+  }));
+  return {
+    info: {
+      name: 'resolution',
+      question: 'How do time and memory grow with the image?',
+      headline: ['latency', 'difference_rss', 'macs'],
+      contrasts: [512, 256, 128].map((size) => [`vit@${size}`, `swin@${size}`] as const),
+      metrics: { classify: [latency] },
+      growth: { size: 'image edge', unit: 'px', of: 'pixels', dimensions: 2, lines },
+    },
+    workload: 'classify',
+    batches: [1],
+    backends: ['onnxruntime-cpu', 'tfjs-wasm'],
+    arms: lines.flatMap(({ name, points }) =>
+      points.map((point) => {
+        const pixels = point.size ** 2;
+        const ms = cost[name]!(pixels);
+        return arm(point.arm, name, { infer: ms }, 1e6 + 40 * pixels, Math.round(1e8 * ms));
+      }),
+    ),
+    trouble: { 'swin@512 tfjs-wasm': { status: 'oom', reason: 'killed: resident memory passed 7.6 GiB' } },
+  };
+}
+
 /** A run as large as 100,000 records make: thousands of cells in a few suites. */
 export function largeSuites(arms = 300): SampleSuite[] {
   return [classification(), zeroShot()].map((suite) => ({

@@ -1,9 +1,9 @@
 import type { OpenOptions } from '../../core/backend.ts';
 import type { Graph, Param } from '../../core/graph.ts';
 import type { Artifact, WeightSource } from '../../core/model.ts';
+import { readParam } from '../../core/read-param.ts';
 import type { Tensor } from '../../core/tensor.ts';
 import { type Numbers, optimise } from '../../transform/optimise.ts';
-import { readParam } from '../../core/read-param.ts';
 
 /** A graph made ready for an engine, with the numbers of its parameters. */
 export interface Prepared {

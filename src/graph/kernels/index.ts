@@ -2,6 +2,7 @@ import type { Node } from '../../core/graph.ts';
 import { byDomain } from '../ops/index.ts';
 import { binary } from './binary.ts';
 import { cast } from './cast.ts';
+import { contrib } from './contrib.ts';
 import { convolution } from './conv.ts';
 import { creation } from './create.ts';
 import { summation } from './einsum.ts';
@@ -44,8 +45,10 @@ export const KERNELS: KernelTable = {
   ...views,
 };
 
+const MICROSOFT_KERNELS: KernelTable = { ...blocked, ...contrib };
+
 /** What computes a node; undefined where the interpreter lacks it. */
 export function kernelOf(node: Pick<Node, 'op' | 'domain'>): Kernel | undefined {
-  const table = byDomain(node, KERNELS, blocked, fusions);
+  const table = byDomain(node, KERNELS, MICROSOFT_KERNELS, fusions);
   return table && Object.hasOwn(table, node.op) ? table[node.op] : undefined;
 }

@@ -1,4 +1,5 @@
 import type { Node } from '../../core/graph.ts';
+import { contrib } from './contrib.ts';
 import { convolution, sampling } from './conv.ts';
 import { creation } from './create.ts';
 import { elementwise } from './elementwise.ts';
@@ -28,6 +29,8 @@ export const OPERATORS: OpTable = {
   ...losses,
 };
 
+const MICROSOFT_OPERATORS: OpTable = { ...blocked, ...contrib };
+
 /** The domain of onnxruntime's own operators. */
 export const MICROSOFT = 'com.microsoft';
 /** The domain of the operators that our own transforms make, see `fused.ts`. */
@@ -35,7 +38,7 @@ export const VERSUS = 'versus';
 
 /** The table's row for a node; undefined for operators that it lacks. */
 export function operatorOf(node: Pick<Node, 'op' | 'domain'>): OpEntry | undefined {
-  const table = byDomain(node, OPERATORS, blocked, fused);
+  const table = byDomain(node, OPERATORS, MICROSOFT_OPERATORS, fused);
   return table && Object.hasOwn(table, node.op) ? table[node.op] : undefined;
 }
 

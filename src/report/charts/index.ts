@@ -7,6 +7,7 @@ import { backendCharts } from './backends.ts';
 import { barCharts } from './bars.ts';
 import type { Chart, Draft } from './chart.ts';
 import { coldCharts } from './cold.ts';
+import { growthCharts } from './growth.ts';
 import { memoryCharts, STACKED_MEMORY } from './memory.ts';
 import { paretoCharts } from './pareto.ts';
 import { phaseCharts } from './phases.ts';
@@ -52,6 +53,9 @@ export function chartsOf(input: ReportInput): ChartSet {
 }
 
 function drafts(view: SuiteView): Draft[] {
+  // Bars of one contender beside itself at other sizes say nothing that the lines do not say better.
+  const growth = growthCharts(view);
+  if (growth.length > 0) return [...growth, ...backendCharts(view), ...stripCharts(view)];
   const metrics = headline(view).filter((metric) => !STACKED_MEMORY.has(metric));
   const alone = aloneCharts(view, metrics);
   const rest = metrics.filter((metric) => !alone.some((chart) => chart.metrics.includes(metric)));

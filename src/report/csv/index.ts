@@ -1,11 +1,12 @@
 import type { Reporter, ReportFile, Summary } from '../../core/report.ts';
 import { slug, uniqueNames } from '../format.ts';
 import { comparisonSheet } from './comparisons.ts';
+import { growthSheet } from './growth.ts';
 import { longSheet } from './long.ts';
 import { timmSheets } from './timm.ts';
 import { wideSheet } from './wide.ts';
 
-/** `results.csv` (long), `comparisons.csv`, one wide table per suite, and timm's table per backend for classification. */
+/** `results.csv` (long), `comparisons.csv`, `growth.csv` where sizes were compared, one wide table per suite, and timm's table per backend for classification. */
 export const csv: Reporter = {
   name: 'csv',
   render(input) {
@@ -17,6 +18,8 @@ export const csv: Reporter = {
         body: comparisonSheet([...input.comparisons, ...input.acrossBackends]),
       },
     ];
+    const growth = growthSheet(input);
+    if (growth !== null) files.push({ file: `${name('growth')}.csv`, body: growth });
     const bySuite = new Map<string, Summary[]>();
     for (const row of input.rows) {
       const rows = bySuite.get(row.suite);

@@ -1,6 +1,6 @@
 import { markdownTable } from 'markdown-table';
 import type { Reporter, ReportInput } from '../../core/report.ts';
-import { type Answer, answerOf, rankingOf, verdictOf } from '../answer.ts';
+import { type Answer, answerOf, foremost, rankingOf, verdictOf } from '../answer.ts';
 import { backendTables } from '../backend-table.ts';
 import {
   absences,
@@ -16,6 +16,7 @@ import { chartsOf } from '../charts/index.ts';
 import { METHOD, runFacts, warningsOf } from '../facts.ts';
 import { capital, metricLabel, plural, slug } from '../format.ts';
 import { countGaps, type Gap, missingValues, neverStarted } from '../gaps.ts';
+import { growthNotes, growthTable } from '../growth-text.ts';
 import { CERTAINTY, comparisonTable, resultTables, type Table } from '../table.ts';
 import { type SuiteView, suiteViews } from '../view.ts';
 import { md, mdPhrase } from './escape.ts';
@@ -61,7 +62,7 @@ function document(input: ReportInput): string {
 /** One suite in the summary: question, answer, how sure, what was not valid. */
 function brief(answer: Answer): string {
   const { info } = answer.view;
-  const first = answer.statements[0];
+  const first = foremost(answer);
   const sure = first
     ? ` *${capital(CERTAINTY[first.certainty])}${first.because ? `: ${md(first.because)}` : ''}.*`
     : '';
@@ -79,6 +80,7 @@ function suiteBlocks(answer: Answer, charts: readonly Chart[]): string[] {
   return [
     `## ${md(view.info.name)}`,
     ...(view.info.question ? [`> ${md(view.info.question)}`] : []),
+    ...growthBlocks(answer),
     paragraph(answer),
     ...answer.leads
       .filter((lead) => lead.ranking.length > 1)
@@ -114,6 +116,18 @@ function backendBlocks(view: SuiteView): string[] {
     ...backendTables(view).map((table) => tableBlock(table, `${slug(view.info.name)}.csv`)),
     ...(missing.length > 0 ? [missing.join('\n')] : []),
   ];
+}
+
+/** How each cost grows, in sentences and in a table. */
+function growthBlocks({ growth }: Answer): string[] {
+  const table = growthTable(growth);
+  if (table === null) return [];
+  const lines = growth.map(
+    ({ text, certainty, because, place, batch }) =>
+      `- ${mdPhrase(text)} (${md(place)}, batch ${batch}; ${CERTAINTY[certainty]}: ${md(because)}).`,
+  );
+  const notes = growthNotes(growth).map((note) => `- ${md(note)}.`);
+  return [[...lines, ...notes].join('\n'), tableBlock(table, 'growth.csv')];
 }
 
 /** Who wins, by what ratio, how sure, and what was not valid, in sentences. */

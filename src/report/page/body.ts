@@ -6,6 +6,7 @@ import { chartsOf } from '../charts/index.ts';
 import { METHOD, runFacts, warningsOf } from '../facts.ts';
 import { plural, slug } from '../format.ts';
 import { missingValues, neverStarted } from '../gaps.ts';
+import { growthNotes, growthTable } from '../growth-text.ts';
 import { comparisonTable, resultTables } from '../table.ts';
 import { suiteViews } from '../view.ts';
 import { backendSection } from './backends.ts';
@@ -72,10 +73,14 @@ function suiteSection(answer: Answer, charts: readonly Chart[]): string {
   const { info } = answer.view;
   const figures = charts.flatMap((chart, i) => (chart.suite === info.name ? [figure(chart, i)] : []));
   const comparisons = comparisonTable(answer.view);
+  const growth = growthTable(answer.growth);
+  const notes = growthNotes(answer.growth)
+    .map((note) => `<p class="more">${html(note)}.</p>\n`)
+    .join('');
   const file = `${slug(info.name)}.csv`;
   return `<section id="${slug('suite', info.name)}"><h2>${html(info.name)}</h2>
 <p class="lede">${html(info.question)}</p>
-<ul class="sentences">${answer.statements.map((line) => `<li>${htmlPhrase(line.text)}. ${pill(line)}</li>`).join('\n')}</ul>
+<ul class="sentences">${[...answer.growth, ...answer.statements].map((line) => `<li>${htmlPhrase(line.text)}. ${pill(line)}</li>`).join('\n')}</ul>${growth ? `\n${notes}${tableHtml(growth, 'growth.csv')}` : ''}
 ${rankings(answer)}
 ${backendSection(answer.view)}
 <div class="figures">${figures.join('\n')}</div>

@@ -1,6 +1,8 @@
-import { type Answer, rankingOf, verdictOf } from '../answer.ts';
+import { type Answer, foremost, rankingOf, verdictOf } from '../answer.ts';
 import { backendVerdict } from '../backends.ts';
-import { capital, metricLabel, plural, shorten, slug } from '../format.ts';
+import { capital, exponentText, metricLabel, plural, shorten, slug } from '../format.ts';
+import type { Finding } from '../growth.ts';
+import { exponentRange, withoutRange } from '../growth-text.ts';
 import type { Statement } from '../statement.ts';
 import { CERTAINTY } from '../table.ts';
 import { html, htmlPhrase } from './text.ts';
@@ -8,18 +10,20 @@ import { html, htmlPhrase } from './text.ts';
 const MOST_LINES = 8;
 
 /** How sure, as a word in a colour, with the reason when the pointer rests on it. */
-export const pill = ({ certainty, because }: Statement): string =>
+export const pill = ({ certainty, because }: Pick<Statement, 'certainty' | 'because'>): string =>
   `<span class="pill ${certainty}" title="${html(because)}">${CERTAINTY[certainty]}</span>`;
 
 /** A suite in ten seconds: the question, the answer, by how much and how sure on every headline metric, what was not valid. */
 export function card(answer: Answer): string {
   const { info } = answer.view;
   const lines = answer.statements.filter(({ certainty }) => certainty !== 'none').slice(0, MOST_LINES);
-  const board = lines.length > 1 ? scoreboard(lines) : '';
+  const first = foremost(answer);
+  const board =
+    answer.growth.length > 0 ? growthBoard(answer.growth) : lines.length > 1 ? scoreboard(lines) : '';
   return `<article class="card${board ? '' : ' plain'}"><div>
 <p class="kicker"><a href="#${slug('suite', info.name)}">${html(info.name)}</a></p>
 <h3>${html(info.question || info.name)}</h3>
-<p class="verdict">${htmlPhrase(verdictOf(answer))}.${answer.statements[0] ? ` ${pill(answer.statements[0])}` : ''}</p>
+<p class="verdict">${htmlPhrase(verdictOf(answer))}.${first ? ` ${pill(first)}` : ''}</p>
 ${fastestBackend(answer)}${notRanked(answer)}</div>
 ${board}
 </article>`;
@@ -28,6 +32,26 @@ ${board}
 function scoreboard(lines: readonly Statement[]): string {
   return `<div class="wide"><table class="score"><thead><tr><th>on</th><th>better</th><th>than</th><th class="num">by</th><th>how sure</th></tr></thead>
 <tbody>${lines.map(scoreLine).join('\n')}</tbody></table></div>`;
+}
+
+/** Exponents of the main backend: a line per contender, a column per metric. */
+function growthBoard(findings: readonly Finding[]): string {
+  const [first] = findings;
+  if (first === undefined) return '';
+  const columns = [
+    ...new Map(findings.toReversed().map((found) => [found.metric, found])).values(),
+  ].reverse();
+  const head = columns.map(({ metric }) => `<th class="num">${html(capital(metricLabel(metric)))}</th>`);
+  const rows = first.curves.slice(0, MOST_LINES).map(({ line, group }) => {
+    const cells = columns.map(({ curves }) => {
+      const fit = curves.find((curve) => curve.line === line)?.fit;
+      if (!fit) return '<td class="num">n/a</td>';
+      return `<td class="num">${exponentText(fit.exponent)}<small>${html(exponentRange(fit) ?? withoutRange(fit))}</small></td>`;
+    });
+    return `<tr><td><b>${arm(line)}</b>${group ? `<small>${html(group)}</small>` : ''}</td>${cells.join('')}</tr>`;
+  });
+  return `<div class="wide"><table class="score"><thead><tr><th>grows like ${html(first.growth.of)}^</th>${head.join('')}</tr></thead>
+<tbody>${rows.join('\n')}</tbody></table></div>`;
 }
 
 function scoreLine(line: Statement): string {

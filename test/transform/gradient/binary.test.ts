@@ -1,6 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { float32 } from '../../../src/core/tensor.ts';
 import { GraphBuilder } from '../../../src/graph/builder.ts';
+import { interpret } from '../../../src/graph/interpret.ts';
 import { gradient } from '../../../src/transform/gradient/index.ts';
 import { checkGradient } from './check.ts';
 
@@ -35,6 +37,65 @@ describe('arithmetic', () => {
 
   it('of a value with itself adds both ways up', () => {
     checkGradient({ shapes: [[2, 3]], build: (g, x) => g.mul(x!, x!) });
+  });
+});
+
+describe('choices and powers', () => {
+  const positive = (_: number, uniform: () => number): number => 0.5 + uniform();
+
+  it.each(['Pow', 'Min', 'Max', 'Sum', 'Mean', 'PRelu', 'Mod'])('%s of operands that broadcast', (op) => {
+    fc.assert(
+      fc.property(pair, ({ shapes, seed }) => {
+        // The slope of PRelu stretches to x, not the other way; Mod is level in its second operand between its jumps.
+        if (op === 'PRelu' && shapes[1]!.some((d, i) => d > (shapes[0]!.at(i - shapes[1]!.length) ?? 0)))
+          return;
+        const draw =
+          op === 'PRelu'
+            ? undefined
+            : op === 'Mod'
+              ? (i: number, u: () => number) => (i ? 0.7 : 0.1) + u() / 2
+              : positive;
+        checkGradient({ shapes, seed, ...(draw && { draw }), build: (g, ...x) => g.op(op, x)[0]! });
+      }),
+      { numRuns: 12 },
+    );
+  });
+
+  it('Pow with the exponents that models have, and at 0', () => {
+    for (const exponent of [0, 0.5, 1, 2, 3, -1, 1.5, -2]) {
+      checkGradient({ shapes: [[3]], draw: positive, build: (g, x) => g.pow(x!, exponent) });
+      checkGradient({ shapes: [[3]], draw: positive, build: (g, x) => g.pow(Math.abs(exponent) || 1, x!) });
+    }
+    for (const exponent of [0, 1, 2, 3, 4])
+      checkGradient({ shapes: [[3]], draw: () => 0, build: (g, x) => g.pow(x!, exponent) });
+    // Exponents that are only known when it runs; 0 to a positive power doesn't change with the power.
+    checkGradient({ shapes: [[2], [2]], draw: (i) => 2 * i, build: (g, x, p) => g.pow(x!, p!) });
+  });
+
+  it('shares the gradient of a maximum among equals', () => {
+    const g = new GraphBuilder('case');
+    const [x, y] = [g.input('x', 'float32', [3]), g.input('y', 'float32', [3])];
+    g.output('loss', g.reduceSum(g.maximum(x, y), undefined, false));
+    const feeds = { x: float32([3], [1, 2, 3]), y: float32([3], [3, 2, 1]) };
+    const results = interpret(gradient(g.build(), 'loss', ['x', 'y']), {}, feeds);
+    expect([...results['grad.x']!.data]).toEqual([0, 0.5, 1]);
+    expect([...results['grad.y']!.data]).toEqual([1, 0.5, 0]);
+  });
+
+  it('Where, Max of three, bounds that train, conversions', () => {
+    const shapes = [[2, 3], [3], []];
+    checkGradient({ shapes, build: (g, a, b, c) => g.op('Max', [a!, b!, c!])[0]! });
+    checkGradient({ shapes, build: (g, a, b, c) => g.where(g.greater(a!, 0), g.mul(b!, a!), c!) });
+    checkGradient({
+      shapes: [[20], [], []],
+      draw: (i, uniform) => [uniform() * 4 - 2, -1, 1][i]!,
+      build: (g, x, low, high) => g.op('Clip', [x!, low!, high!])[0]!,
+    });
+    checkGradient({
+      shapes: [[3]],
+      tolerance: 0.1,
+      build: (g, x) => g.cast(g.mul(g.cast(x!, 'float32'), g.scalar(2)), 'float64'),
+    });
   });
 });
 

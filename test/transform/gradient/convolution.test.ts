@@ -148,6 +148,12 @@ function holds(axes: readonly Axis[], attrs: Record<string, unknown>): boolean {
   );
 }
 
+/** Numbers that are all different by far more than a step: a maximum has a kink where two are equal. */
+function apart(seed: number): () => number {
+  let i = Math.abs(seed % 1009);
+  return () => ((i++ * 617) % 1009) / 500 - 1;
+}
+
 describe.each(['MaxPool', 'AveragePool'])('%s', (op) => {
   it('with strides, padding, overlaps, dilations and ceil_mode', () => {
     fc.assert(
@@ -161,7 +167,7 @@ describe.each(['MaxPool', 'AveragePool'])('%s', (op) => {
         fc.pre(holds(axes, attrs));
         checkGradient({
           shapes: [[2, 2, ...axes.map((a) => a.size)]],
-          seed,
+          draw: apart(seed),
           opset: 21,
           build: (g, x) => g.op(op, [x!], attrs),
         });

@@ -12,6 +12,7 @@ import { fusedConvolutions } from './fused-conv.ts';
 import { indexing } from './gather.ts';
 import { samplings } from './grid-sample.ts';
 import type { Kernel, KernelTable } from './kernel.ts';
+import { losses } from './loss.ts';
 import { fusedProducts, products } from './matmul.ts';
 import { blocked } from './matmul-nbits.ts';
 import { normalisations } from './normalise.ts';
@@ -37,6 +38,7 @@ const KERNELS: KernelTable = {
   ...elementwise,
   ...products,
   ...indexing,
+  ...losses,
   ...normalisations,
   ...padding,
   ...parts,

@@ -38,9 +38,8 @@ function tanhGelu(b: Backward): Value {
 }
 
 /** x·σ(αx), as SiLU and QuickGELU: with z = αx it is σ(z) + z·σ(z)·(1 − σ(z)). */
-function swish(b: Backward): Value {
+function swish(b: Backward, alpha: number): Value {
   const { g } = b;
-  const alpha = b.float('alpha', 1);
   const z = alpha === 1 ? b.in(0) : g.mul(b.in(0), alpha);
   const gate = g.sigmoid(z);
   return g.add(gate, g.mul(g.mul(z, gate), g.sub(1, gate)));
@@ -117,7 +116,7 @@ export const activations: RuleTable = {
   // 1 − y²
   Tanh: times((b) => b.g.sub(1, b.g.mul(b.out(), b.out()))),
   Gelu: times((b) => (b.text('approximate', 'none') === 'tanh' ? tanhGelu(b) : erfGelu(b))),
-  Swish: times(swish),
+  Swish: times((b) => swish(b, b.float('alpha', 1))),
   Mish: times(mish),
   HardSwish: times(hardSwish),
   HardSigmoid: times((b) => b.g.mul(inside(b), b.float('alpha', 0.2))),
@@ -139,4 +138,13 @@ export const activations: RuleTable = {
   Celu: times((b) => b.g.exp(b.g.minimum(b.g.div(b.in(0), b.float('alpha', 1)), 0))),
   PRelu: prelu,
   Clip: clip,
+};
+
+/** onnxruntime's own. */
+export const contribActivations: RuleTable = {
+  Gelu: times(erfGelu),
+  FastGelu: times((b) =>
+    b.has(1) ? b.fail('it adds a bias', 'write the sum as a node of its own') : tanhGelu(b),
+  ),
+  QuickGelu: times((b) => swish(b, b.float('alpha', 1.702))),
 };

@@ -1,7 +1,7 @@
 import type { Value } from '../../../graph/builder.ts';
 import type { Window } from '../../../graph/kernels/window.ts';
 import type { Backward } from '../rule.ts';
-import { isTiling, padded, reachOf, touched } from './geometry.ts';
+import { isTiling, padded, reachOf, section, touched } from './geometry.ts';
 
 /** A convolution seen from its input. */
 export interface Spread {
@@ -22,18 +22,28 @@ const countOf = (sizes: readonly number[]): number => sizes.reduce((n, d) => n *
  *
  * Without strides that is a convolution with the mirrored kernel, which onnxruntime's CPU provider computes faster than a
  * transposed one (15 to 18 against 19 to 22 ms; depthwise 22 against 52), unless the weight is so much larger than the upstream
- * that mirroring it costs more.
+ * that mirroring it costs more. Where runtimes lack transposed ones, or have them wrong, it is the mirrored one over an upstream
+ * with zeros in between: over three axes (tfjs), and with groups of several filters of one channel (onnxruntime on WebGPU).
  */
 export function inputGradient(b: Backward, c: Spread): Value {
-  const { window, group } = c;
+  const { window, group, size } = c;
   const isPoint = window.kernel.every((k) => k === 1);
   if (isTiling(window) && group === 1 && !isPoint) return byPatches(b, c);
-  const room = window.kernel.every(
-    (_, i) => reachOf(window, i) > Math.max(window.begin[i]!, window.end[i]!) && window.strides[i] === 1,
+  const pads = [window.begin, endOf(window, size)].flatMap((side) =>
+    side.map((n, i) => reachOf(window, i) - 1 - n),
   );
+  if (pads.some((n) => n < 0)) return transposed(b, c);
+  const [filters, depth] = b.sizes(c.weight) as [number, number];
+  const isBroken = size.length === 3 || (depth === 1 && group > 1 && filters > group);
+  if (isBroken) return mirrored(b, { ...c, upstream: spaced(b, c) }, pads);
+  const isDense = window.strides.every((s) => s === 1);
   const isLight = isPoint || countOf(b.sizes(c.weight)) <= countOf(b.sizes(c.upstream));
-  return room && isLight ? mirrored(b, c) : transposed(b, c);
+  return isDense && isLight ? mirrored(b, c, pads) : transposed(b, c);
 }
+
+/** Padding after each axis up to the end of its last window; negative where the input goes on. */
+const endOf = (w: Window, size: readonly number[]): number[] =>
+  size.map((d, i) => touched(w, i) - w.begin[i]! - d);
 
 /** Windows side by side: a product gives the patches. */
 function byPatches(b: Backward, { weight, upstream, window, size }: Spread): Value {
@@ -65,36 +75,50 @@ function byPatches(b: Backward, { weight, upstream, window, size }: Spread): Val
   );
 }
 
-/** The convolution with the mirrored kernel, filters and channels exchanged. */
-function mirrored(b: Backward, { weight, upstream, window, group }: Spread): Value {
+/** The upstream with zeros between its elements, where the strides went on. */
+function spaced(b: Backward, { upstream, window }: Spread): Value {
   const { g } = b;
-  const { kernel, dilations, begin, end } = window;
+  const { strides, output } = window;
+  if (strides.every((s) => s === 1)) return upstream;
+  const [batch, filters] = b.sizes(upstream) as [number, number];
+  const zeros = strides.map(() => 0);
+  const wide = strides.reduce((x, s, i) => {
+    if (s === 1) return x;
+    const done = b.sizes(x).slice(2);
+    const split = g.reshape(x, [batch, filters, ...done.slice(0, i + 1), 1, ...done.slice(i + 1)]);
+    const filled = padded(g, split, i + 3, [0], [s - 1]);
+    return g.reshape(filled, [batch, filters, ...done.map((d, at) => (at === i ? d * s : d))]);
+  }, upstream);
+  const ones = strides.map(() => 1);
+  return section(
+    b,
+    wide,
+    2,
+    zeros,
+    ones,
+    output.map((o, i) => (o - 1) * strides[i]! + 1),
+  );
+}
+
+/** The convolution with the mirrored kernel, filters and channels exchanged. */
+function mirrored(b: Backward, { weight, upstream, window, group }: Spread, pads: readonly number[]): Value {
+  const { g } = b;
+  const { kernel, dilations } = window;
   const [filters, depth] = b.sizes(weight) as [number, number];
   const axes = kernel.flatMap((k, i) => (k > 1 ? [i + 2] : []));
+  const all = (n: number): number[] => axes.map(() => n);
   const flipped =
-    axes.length === 0
-      ? weight
-      : g.slice(
-          weight,
-          axes.map(() => -1),
-          axes.map(() => -Number.MAX_SAFE_INTEGER),
-          axes,
-          axes.map(() => -1),
-        );
+    axes.length === 0 ? weight : g.slice(weight, all(-1), all(-Number.MAX_SAFE_INTEGER), axes, all(-1));
   const groups = g.reshape(flipped, [group, filters / group, depth, ...kernel]);
   const exchanged = g.transpose(groups, [0, 2, 1, ...kernel.map((_, i) => i + 3)]);
-  const pads = [begin, end].flatMap((side) => side.map((n, i) => reachOf(window, i) - 1 - n));
-  return g.conv(upstream, g.reshape(exchanged, [group * depth, filters / group, ...kernel]), null, {
-    dilations,
-    pads,
-    group,
-  });
+  const turned = g.reshape(exchanged, [group * depth, filters / group, ...kernel]);
+  return g.conv(upstream, turned, null, { dilations, pads, group });
 }
 
 /** The transposed convolution, cut to the input's size: less of its end where windows didn't reach the end of the input. */
 function transposed(b: Backward, { weight, upstream, window, size, group }: Spread): Value {
   const { kernel, strides, dilations, begin } = window;
-  const end = size.map((d, i) => touched(window, i) - begin[i]! - d);
+  const end = endOf(window, size);
   const [out] = b.g.op('ConvTranspose', [upstream, weight], {
     kernel_shape: kernel,
     strides,

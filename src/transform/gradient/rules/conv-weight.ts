@@ -29,7 +29,13 @@ const countOf = (sizes: readonly number[]): number => sizes.reduce((n, d) => n *
 export function weightGradient(b: Backward, c: Correlation): Value {
   const { window, group } = c;
   if (group === 1) {
-    if (window.kernel.every((k) => k === 1) && window.begin.every((n) => n === 0)) return pointwise(b, c);
+    const isPoint = window.kernel.every((k) => k === 1) && window.begin.every((n) => n === 0);
+    // Windows may lie in the padding at the end.
+    const isInside = b
+      .sizes(c.image)
+      .slice(2)
+      .every((d, i) => touched(window, i) <= d);
+    if (isPoint && isInside) return pointwise(b, c);
     if (isTiling(window)) return byPatches(b, c);
     if (b.sizes(c.image)[1]! >= FEW_CHANNELS) return byTaps(b, c);
   }

@@ -1,12 +1,12 @@
 import type { RuleTable } from '../rule.ts';
-import { activations } from './activation.ts';
+import { activations, contribActivations } from './activation.ts';
 import { binary } from './binary.ts';
 import { blocked } from './blocked.ts';
 import { dropouts } from './dropout.ts';
 import { summations } from './einsum.ts';
+import { imageRules } from './images.ts';
 import { indexing } from './indexing.ts';
 import { losses } from './loss.ts';
-import { imageRules } from './images.ts';
 import { products } from './matmul.ts';
 import { reductions } from './reduce.ts';
 import { shapes } from './shape.ts';
@@ -19,6 +19,7 @@ export const RULES: RuleTable = {
   ...binary,
   ...dropouts,
   ...functions,
+  ...imageRules,
   ...indexing,
   ...losses,
   ...products,
@@ -27,10 +28,9 @@ export const RULES: RuleTable = {
   ...softmaxes,
   ...summations,
 };
-export const RULES: RuleTable = { ...binary, ...products, ...reductions, ...imageRules };
 
 /** Of onnxruntime's own operators. */
-export const MICROSOFT_RULES: RuleTable = { ...blocked };
+export const MICROSOFT_RULES: RuleTable = { ...blocked, ...contribActivations };
 
 /** Of the operators that our own transforms make. */
 export const VERSUS_RULES: RuleTable = {};

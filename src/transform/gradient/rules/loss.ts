@@ -1,5 +1,5 @@
 import type { Value } from '../../../graph/builder.ts';
-import { lossWeights } from '../../cross-entropy.ts';
+import { lossWeights } from '../../lower/loss-weights.ts';
 import type { Backward, Rule, RuleTable } from '../rule.ts';
 
 /**
@@ -24,8 +24,7 @@ function fromLabels(b: Backward, probabilities: Value, dy: Value): Value {
   const { g } = b;
   const { places, weights, total } = lossWeights(g, b.in(0), b.in(1), b.has(2) ? b.in(2) : null, b.node);
   const reduction = b.text('reduction', 'mean');
-  const share =
-    reduction === 'none' ? g.unsqueeze(dy, [1]) : total && reduction === 'mean' ? g.div(dy, total) : dy;
+  const share = reduction === 'none' ? g.unsqueeze(dy, [1]) : reduction === 'mean' ? g.div(dy, total()) : dy;
   const row = weights
     ? g.mul(weights, share)
     : reduction === 'none'

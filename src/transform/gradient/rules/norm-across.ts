@@ -1,3 +1,4 @@
+import type { Value } from '../../../graph/builder.ts';
 import type { Rule, RuleTable } from '../rule.ts';
 import { numbersOf } from './channels.ts';
 
@@ -14,7 +15,8 @@ const lpNorm: Rule = (b) => {
   const isZero = g.equal(size, 0);
   const inverse = g.where(isZero, 0, g.reciprocal(g.where(isZero, 1, size)));
   const along = g.reduceSum(g.mul(dy, b.out()), [axis], true);
-  const normal = p === 1 ? g.op('Sign', [x])[0]! : b.out();
+  const sign = (): Value => g.where(g.greater(x, 0), 1, g.where(g.less(x, 0), g.scalar(-1, x.dtype), 0));
+  const normal = p === 1 ? sign() : b.out();
   return [g.mul(g.sub(dy, g.mul(normal, along)), inverse)];
 };
 

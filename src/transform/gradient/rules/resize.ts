@@ -14,7 +14,7 @@ const resize: Rule = (b) => {
     (dy, { axis, taps }) => transposedMap(b, dy, { axis, from: from[axis]!, rows: taps.map((t) => t ?? []) }),
     b.dy,
   );
-  return [dx, ...b.none().slice(1)];
+  return b.only(dx);
 };
 
 /** Resampling to sizes that are known. */

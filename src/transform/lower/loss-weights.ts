@@ -1,5 +1,5 @@
-import type { Node } from '../core/graph.ts';
-import type { GraphBuilder, Value } from '../graph/builder.ts';
+import type { Node } from '../../core/graph.ts';
+import type { GraphBuilder, Value } from '../../graph/builder.ts';
 
 /** How the rows of a SoftmaxCrossEntropyLoss count. */
 export interface LossWeights {
@@ -7,8 +7,8 @@ export interface LossWeights {
   readonly places: Value;
   /** Of each row, of the same shape; null where all are 1. */
   readonly weights: Value | null;
-  /** Their sum: a scalar, what the mean divides by. */
-  readonly total: Value;
+  /** Makes their sum: a scalar, what the mean divides by. */
+  readonly total: () => Value;
 }
 
 /**
@@ -25,8 +25,8 @@ export function lossWeights(
   const given = g.unsqueeze(labels, [1]);
   const { ignore_index: ignored } = attrs;
   if (ignored === undefined && !classes) {
-    const rows = given.shape.reduce<number>((n, d) => n * Number(d), 1);
-    return { places: given, weights: null, total: g.scalar(rows, scores.dtype) };
+    const size = (): Value => g.cast(g.op('Size', [labels])[0]!, scores.dtype);
+    return { places: given, weights: null, total: size };
   }
   const counts = ignored === undefined ? null : g.not(g.equal(given, Number(ignored)));
   // An ignored label may be no index at all.
@@ -34,5 +34,5 @@ export function lossWeights(
   const flags = counts && g.cast(counts, scores.dtype);
   const own = classes && g.gather(classes, places);
   const weights = own && flags ? g.mul(own, flags) : (own ?? flags)!;
-  return { places, weights, total: g.reduceSum(weights, undefined, false) };
+  return { places, weights, total: () => g.reduceSum(weights, undefined, false) };
 }
