@@ -57,6 +57,6 @@ export const VIT: Recipe = {
     ...{ intermediate_size: 256, hidden_act: 'gelu', layer_norm_eps: 1e-6, qkv_bias: true, ...labels },
   },
   preprocessor: squash('ViTImageProcessor'),
-  steps: 2500,
+  steps: 2000,
   rate: 1.5e-3,
 };

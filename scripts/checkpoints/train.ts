@@ -36,10 +36,15 @@ const BETAS = [0.9, 0.99] as const;
 export async function trainRecipe(
   recipe: Recipe,
   folder: string,
-  options: { readonly steps?: number; readonly cacheDir: string; readonly log?: (text: string) => void },
+  options: {
+    readonly steps?: number;
+    readonly threads?: number;
+    readonly cacheDir: string;
+    readonly log?: (text: string) => void;
+  },
 ): Promise<Training> {
   await writeDescription(recipe, folder);
-  const { steps = recipe.steps, cacheDir, log } = options;
+  const { steps = recipe.steps, threads = 2, cacheDir, log } = options;
   const model = modelOf(recipe);
   const graphs = (await model.build(model.config)) as Record<string, Graph>;
   const { labelSmoothing } = recipe;
@@ -65,7 +70,7 @@ export async function trainRecipe(
     step,
     {
       backend: onnxruntime('cpu', { session: { entries: { 'session.intra_op.allow_spinning': '0' } } }),
-      open: { precision: 'fp32', threads: 2 },
+      open: { precision: 'fp32', threads },
       cacheDir,
       maxBytes: 2e9,
     },
