@@ -1,11 +1,12 @@
 import { VersusError } from '../core/errors.ts';
 import type { Graph, Param, ValueInfo } from '../core/graph.ts';
-import { GraphBuilder } from '../graph/builder.ts';
+import { GraphBuilder, type Value } from '../graph/builder.ts';
 import { inferTypes } from '../graph/infer.ts';
 import { dropDead } from '../transform/drop-dead.ts';
 import { addGradients } from '../transform/gradient/index.ts';
 import { lower, type Target } from '../transform/lower/index.ts';
 import {
+  addAccumulation,
   addOptimiser,
   type Gradients,
   type OptimiserSpec,
@@ -39,6 +40,18 @@ export interface TrainingStep {
   readonly loss: string;
   /** Output: the gradients' norm ahead of clipping, where it is computed. */
   readonly norm?: string;
+  /** What all micro-batches of a step but the last go through, where it has several. */
+  readonly accumulation?: Accumulation;
+}
+
+/** Forward and backward of a micro-batch, whose gradients are added to those before it; nothing is updated. */
+export interface Accumulation {
+  /** Fed what the step is fed, without its scalars; gives its loss. */
+  readonly graph: Graph;
+  /** What it changes: sums of gradients, and buffers. */
+  readonly state: readonly StateTensor[];
+  /** Inputs that it reads and leaves as they are: the weights. */
+  readonly reads: readonly string[];
 }
 
 /**
@@ -48,41 +61,13 @@ export interface TrainingStep {
  * @throws VersusError `usage` when nothing trains, `unsupported` naming operator and node where a gradient is missing
  */
 export async function trainingStep(forward: Forward, options: StepOptions): Promise<TrainingStep> {
-  const { graph, loss, buffers } = forward;
-  const trained = graph.params.filter((p) => options.trainable.has(p.name));
-  if (trained.length === 0) {
-    throw new VersusError('usage', 'no parameter of the graph trains', {
-      where: `graph ${graph.name}`,
-      next: 'choose a scope or targets that cover a parameter which the loss depends on',
-    });
-  }
-  const params = graph.params.filter((p) => options.trainable.has(p.name) || buffers.has(p.name));
-  const moved = new Set(params.map((p) => p.name));
-  const kept = new Set([loss, ...buffers.values()]);
-  const open: Graph = dropDead({
-    ...graph,
-    inputs: [...graph.inputs, ...params.map(({ name, dtype, shape }) => ({ name, dtype, shape }))],
-    params: graph.params.filter((p) => !moved.has(p.name)),
-    outputs: graph.outputs.filter((o) => kept.has(o.name)),
+  const backward = await backwardOf(forward, options.trainable);
+  const { g, trained, params, running } = backward;
+  const { clipNorm, microBatches = 1 } = options;
+  const update = addOptimiser(g, trained, options.optimiser, {
+    ...(clipNorm !== undefined && { clipNorm }),
+    ...(microBatches > 1 && { microBatches }),
   });
-  const whole = await recognised(open);
-  const g = GraphBuilder.over(whole, inferTypes(whole, {}).types);
-  const names = trained.map((p) => p.name);
-  const gradients = addGradients(g, new Map([[loss, g.scalar(1)]]), names);
-  const { clipNorm, microBatches } = options;
-  const update = addOptimiser(
-    g,
-    names.map((name) => ({ name, value: g.value(name), gradient: gradients.get(name)! })),
-    options.optimiser,
-    { ...(clipNorm !== undefined && { clipNorm }), ...(microBatches !== undefined && { microBatches }) },
-  );
-  const running = params
-    .filter((p) => buffers.has(p.name))
-    .map(
-      ({ name, dtype, shape }): StateTensor => ({
-        ...{ input: name, output: buffers.get(name)!, dtype, shape, of: name, holds: 'buffer' },
-      }),
-    );
   const state = [...update.state, ...running];
   const made = dropDead(lower(dropDead(g.build()), options.target));
   return {
@@ -91,9 +76,69 @@ export async function trainingStep(forward: Forward, options: StepOptions): Prom
     scalars: update.scalars,
     state,
     params,
-    loss,
+    loss: forward.loss,
     ...(update.norm && { norm: update.norm }),
+    ...(microBatches > 1 && { accumulation: await accumulation(forward, options) }),
   };
+}
+
+async function accumulation(
+  forward: Forward,
+  { trainable, target }: Pick<StepOptions, 'trainable' | 'target'>,
+): Promise<Accumulation> {
+  const { g, trained, running } = await backwardOf(forward, trainable);
+  const state = [...addAccumulation(g, trained), ...running];
+  const graph = orderedUpdates(dropDead(lower(dropDead(g.build()), target)), state);
+  const changed = new Set(state.map((s) => s.input));
+  const fed = new Set(forward.inputs.map((i) => i.name));
+  const reads = graph.inputs.map((i) => i.name).filter((name) => !changed.has(name) && !fed.has(name));
+  return { graph, state, reads };
+}
+
+interface Backward {
+  /** Goes on behind loss and gradients. */
+  readonly g: GraphBuilder;
+  readonly trained: readonly { readonly name: string; readonly value: Value; readonly gradient: Value }[];
+  /** What trains, and buffers that change. */
+  readonly params: readonly Param[];
+  readonly running: readonly StateTensor[];
+}
+
+async function backwardOf(
+  { graph, loss, buffers }: Forward,
+  trainable: ReadonlySet<string>,
+): Promise<Backward> {
+  const names = graph.params.filter((p) => trainable.has(p.name)).map((p) => p.name);
+  if (names.length === 0) {
+    throw new VersusError('usage', 'no parameter of the graph trains', {
+      where: `graph ${graph.name}`,
+      next: 'choose a scope or targets that cover a parameter which the loss depends on',
+    });
+  }
+  const params = graph.params.filter((p) => trainable.has(p.name) || buffers.has(p.name));
+  const whole = await recognised(withInputs(graph, params, [loss, ...buffers.values()]));
+  const g = GraphBuilder.over(whole, inferTypes(whole, {}).types);
+  const gradients = addGradients(g, new Map([[loss, g.scalar(1)]]), names);
+  const running = params
+    .filter((p) => buffers.has(p.name))
+    .map(
+      ({ name, dtype, shape }): StateTensor => ({
+        ...{ input: name, output: buffers.get(name)!, dtype, shape, of: name, holds: 'buffer' },
+      }),
+    );
+  const trained = names.map((name) => ({ name, value: g.value(name), gradient: gradients.get(name)! }));
+  return { g, trained, params, running };
+}
+
+/** The graph with some of its parameters fed in place of kept, down to some of its outputs. */
+export function withInputs(graph: Graph, params: readonly Param[], outputs: readonly string[]): Graph {
+  const moved = new Set(params.map((p) => p.name));
+  return dropDead({
+    ...graph,
+    inputs: [...graph.inputs, ...params.map(({ name, dtype, shape }) => ({ name, dtype, shape }))],
+    params: graph.params.filter((p) => !moved.has(p.name)),
+    outputs: graph.outputs.filter((o) => outputs.includes(o.name)),
+  });
 }
 
 /** Patterns as the operators that they are: the gradient of one operator is far cheaper than those of its pieces. */
