@@ -86,12 +86,11 @@ async function accumulation(
   forward: Forward,
   { trainable, target }: Pick<StepOptions, 'trainable' | 'target'>,
 ): Promise<Accumulation> {
-  const { g, trained, running } = await backwardOf(forward, trainable);
+  const { g, trained, params, running } = await backwardOf(forward, trainable);
   const state = [...addAccumulation(g, trained), ...running];
   const graph = orderedUpdates(dropDead(lower(dropDead(g.build()), target)), state);
   const changed = new Set(state.map((s) => s.input));
-  const fed = new Set(forward.inputs.map((i) => i.name));
-  const reads = graph.inputs.map((i) => i.name).filter((name) => !changed.has(name) && !fed.has(name));
+  const reads = params.map((p) => p.name).filter((name) => !changed.has(name));
   return { graph, state, reads };
 }
 

@@ -23,6 +23,9 @@ export interface StepResult {
   readonly norm?: number;
 }
 
+/** The loss is no finite number: the weights that gave it are of no use. */
+export class Divergence extends VersusError {}
+
 /** A training step on a backend, with its state on the device between steps. */
 export class Trainer {
   readonly step: TrainingStep;
@@ -66,7 +69,7 @@ export class Trainer {
         sessions.push(await openArtifactResident(backend, artifact, open, (output) => kept.has(output)));
       }
       const residents: Record<string, Resident> = {};
-      for await (const [input, tensor] of initialState(model.name, weights, step, state)) {
+      for await (const [input, tensor] of initialState(model.name, weights, step, state, cacheDir)) {
         residents[input] = await sessions[0]!.put(tensor);
       }
       const where = `training ${model.name} on ${backend.name}`;
@@ -111,7 +114,7 @@ export class Trainer {
    * One step over a batch, or over the micro-batches that it is made of.
    *
    * @param scalars numbers of `step.scalars`
-   * @throws VersusError `input` when the loss is no finite number: names the step; the state is then of no use any more
+   * @throws Divergence `input` when the loss is no finite number: names the step; the state is then of no use any more
    */
   async run(
     batch: Tensors | readonly Tensors[],
@@ -133,7 +136,7 @@ export class Trainer {
     losses.push(toNumbers(host[step.loss]!)[0]!);
     const loss = losses.reduce((sum, l) => sum + l, 0) / losses.length;
     if (!Number.isFinite(loss)) {
-      throw new VersusError('input', `the loss of step ${this.#steps} is ${loss}`, {
+      throw new Divergence('input', `the loss of step ${this.#steps} is ${loss}`, {
         where: this.#where,
         next: 'train with a smaller learning rate, a warm-up or clipped gradients, from the last checkpoint',
       });
@@ -184,9 +187,10 @@ async function* initialState(
   spec: WeightSpec,
   step: TrainingStep,
   given: Tensors,
+  cacheDir: string,
 ): AsyncGenerator<readonly [string, Tensor], void> {
   const drawn = step.params.filter((p) => !Object.hasOwn(given, p.name));
-  const source: WeightSource | null = drawn.length > 0 ? await spec.open(drawn) : null;
+  const source: WeightSource | null = drawn.length > 0 ? await spec.open(drawn, { cacheDir }) : null;
   try {
     for (const { input, dtype, shape, initial, of } of step.state) {
       const known = Object.hasOwn(given, input) ? given[input] : undefined;
