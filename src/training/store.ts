@@ -12,9 +12,12 @@ const KEPT = 2;
 /** The checkpoints of one training: folders `step-N`, and a file `latest` that names the newest. */
 export class Store {
   readonly folder: string;
+  /** A checkpoint that is read as long as the training goes on: of what is frozen it has the only numbers. */
+  readonly #source: string | null;
 
-  private constructor(folder: string) {
+  private constructor(folder: string, source: string | null) {
     this.folder = folder;
+    this.#source = source;
   }
 
   /**
@@ -41,20 +44,23 @@ export class Store {
     return Store.#at(folder);
   }
 
-  /** A place for a training that goes on; what was not finished there is removed. */
-  static async reopen(out: string): Promise<Store> {
-    const store = await Store.#at(resolve(out));
+  /**
+   * The place of a training that goes on from one of its checkpoints, which stays; what was not finished there is removed.
+   * @param source that checkpoint
+   */
+  static async reopen(out: string, source: string): Promise<Store> {
+    const store = await Store.#at(resolve(out), resolve(source));
     for (const name of await readdir(store.folder)) {
       if (UNFINISHED.test(name)) await rm(join(store.folder, name), { recursive: true, force: true });
     }
     return store;
   }
 
-  static async #at(folder: string): Promise<Store> {
+  static async #at(folder: string, source: string | null = null): Promise<Store> {
     await mkdir(folder, { recursive: true }).catch((error) => {
       throw writeFailure(folder, error);
     });
-    return new Store(folder);
+    return new Store(folder, source);
   }
 
   /** Writes a checkpoint: others see the whole folder, or none. @returns its path */
@@ -73,7 +79,9 @@ export class Store {
       throw writeFailure(this.folder, error);
     }
     const steps = await this.#steps();
-    for (const old of steps.slice(0, -KEPT)) await rm(this.#pathOf(old), { recursive: true, force: true });
+    for (const old of steps.slice(0, -KEPT).map((s) => this.#pathOf(s))) {
+      if (old !== this.#source) await rm(old, { recursive: true, force: true });
+    }
     return path;
   }
 
