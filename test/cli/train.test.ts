@@ -30,10 +30,9 @@ const WRONG = [
   [['vit-tiny', '--scope', 'cross-modal'], /no scope 'cross-modal'[\s\S]*scopes of vit-tiny: vision, full/],
   [['vit-tiny', '--lora', 'targets=qeury'], /'qeury' fits no module[\s\S]*'query'/],
   [['vit-tiny', '--dataset', 'shape'], /unknown dataset 'shape'[\s\S]*'shapes'/],
-  [
-    ['vit-tiny', '--dataset', 'wide'],
-    /sample .* has label 90, and the model has 8 classes[\s\S]*dataset wide/,
-  ],
+  [['vit-tiny', '--dataset', 'wide'], /sample .* has label 90, and there are 8 classes[\s\S]*dataset wide/],
+  [['edge-net-8', '--dataset', 'shapes'], /sample .* has label [4-7], and the model has 4 classes/],
+  [['llama-tiny', '--sequence', '40'], /a prompt and its answer are \d+ tokens long[\s\S]*--sequence/],
   [['vit-tiny', '--optimiser', 'adam'], /unknown optimiser 'adam'[\s\S]*adamw/],
   [['vit-tiny', '--schedule', 'cosin'], /unknown schedule 'cosin'/],
   [['vit-tiny', '--precision', 'fp16'], /training in fp16: it computes in fp32/],
