@@ -23,7 +23,6 @@ export default { ...plain, datasets: [...plain.datasets, shapes({ size: 192 }), 
 const place = workspace();
 const at = (name: string): string => join(place.dir, name);
 afterAll(() => place.remove());
-beforeAll(() => writeFileSync(at('train.config.ts'), CONFIG));
 
 const train = (...args: string[]): string[] => ['--config', 'train.config.ts', 'train', ...args];
 const WRONG = [
@@ -51,42 +50,42 @@ const WRONG = [
 ] as const satisfies readonly (readonly [readonly string[], RegExp])[];
 const QUICK = ['--steps', '4', '--batch', '4', '--save-every', '2', '--eval-samples', '8'];
 
-describe('versus train', () => {
-  it('trains a classifier, tells how it went, and goes on from a checkpoint to the same bytes', async () => {
-    const ran = await versus(place.dir, train('resnet-tiny', ...QUICK, '--out', 'whole'));
-    expect(ran.code, ran.stderr).toBe(0);
-    expect(ran.stderr).toMatch(/^step 4\/4 {2}loss [\d.]+ {2}ETA 0 s$/m);
-    expect(ran.stdout).toMatch(/^resnet-tiny: trained 4 steps, [\d.,]+ samples\/s$/m);
-    expect(ran.stdout).toMatch(/held out +loss [\d.]+, right [\d.]+% → loss [\d.]+, right [\d.]+% \(n = 8\)/);
-    const checkpoint = at('whole/step-4');
-    expect(ran.stdout).toContain(`versus export resnet-tiny --weights ${checkpoint} --out DIR`);
-    expect(readdirSync(at('whole')).sort()).toEqual([
-      'latest',
-      'log.jsonl',
-      'losses.csv',
-      'step-2',
-      'step-4',
-    ]);
-    const lines = readFileSync(at('whole/log.jsonl'), 'utf8').trim().split('\n');
-    expect(lines.map((line) => JSON.parse(line).type)).toEqual([
-      ...[
-        'start',
-        'evaluation',
-        'step',
-        'step',
-        'checkpoint',
-        'step',
-        'step',
-        'evaluation',
-        'checkpoint',
-        'end',
-      ],
-    ]);
+const LORA = ['--lora', 'r=2,alpha=4,targets=q_proj+v_proj'];
 
-    const [resumed, verified] = await versusEach(place.dir, [
-      train('resnet-tiny', '--resume', 'whole/step-2', '--out', 'resumed', '--json'),
-      ['verify', 'resnet-tiny', '--weights', checkpoint],
-    ]);
+let whole: Ran;
+let right: Ran[];
+let wrong: Ran[];
+beforeAll(async () => {
+  writeFileSync(at('train.config.ts'), CONFIG);
+  whole = await versus(place.dir, train('resnet-tiny', ...QUICK, '--out', 'whole'));
+  const ran = await versusEach(place.dir, [
+    train('resnet-tiny', '--resume', 'whole/step-2', '--out', 'resumed', '--json'),
+    ['verify', 'resnet-tiny', '--weights', 'whole/step-4'],
+    train('llama-tiny', ...QUICK, ...LORA, '--out', 'lora', '--json'),
+    ['export', 'llama-tiny', '--adapter', 'lora/step-4', '--out', 'merged'],
+    ...WRONG.map(([args]) => train(...args)),
+  ]);
+  right = ran.slice(0, 4);
+  wrong = ran.slice(4);
+});
+
+describe('versus train', () => {
+  it('trains a classifier and tells how it went', () => {
+    expect(whole.code, whole.stderr).toBe(0);
+    expect(whole.stderr).toMatch(/^step 4\/4 {2}loss [\d.]+ {2}ETA 0 s$/m);
+    expect(whole.stdout).toMatch(/^resnet-tiny: trained 4 steps, [\d.,]+ samples\/s$/m);
+    const quality = 'loss [\\d.]+, right [\\d.]+%';
+    expect(whole.stdout).toMatch(new RegExp(`held out +${quality} → ${quality} \\(n = 8\\)`));
+    expect(whole.stdout).toContain(`versus export resnet-tiny --weights ${at('whole/step-4')} --out DIR`);
+    expect(readdirSync(at('whole')).sort().join(' ')).toBe('latest log.jsonl losses.csv step-2 step-4');
+    const lines = readFileSync(at('whole/log.jsonl'), 'utf8').trim().split('\n');
+    expect(lines.map((line) => JSON.parse(line).type).join(' ')).toBe(
+      'start evaluation step step checkpoint step step evaluation checkpoint end',
+    );
+  });
+
+  it('goes on from a checkpoint to the same bytes', () => {
+    const [resumed, verified] = right;
     expect(resumed!.code, resumed!.stderr).toBe(0);
     expect(verified!.code, verified!.stderr).toBe(0);
     expect(JSON.parse(resumed!.stdout)).toMatchObject({ model: 'resnet-tiny', steps: 4, stopped: false });
@@ -95,12 +94,8 @@ describe('versus train', () => {
     }
   });
 
-  it('trains adapters that PEFT reads and export merges', async () => {
-    const lora = ['--lora', 'r=2,alpha=4,targets=q_proj+v_proj'];
-    const [trained, exported] = await versusEach(place.dir, [
-      train('llama-tiny', ...QUICK, ...lora, '--out', 'lora', '--json'),
-      ['export', 'llama-tiny', '--adapter', 'lora/step-4', '--out', 'merged'],
-    ]);
+  it('trains adapters that PEFT reads and export merges', () => {
+    const [, , trained, exported] = right;
     expect(trained!.code, trained!.stderr).toBe(0);
     const { trainable, held_out, loss, dataset } = JSON.parse(trained!.stdout);
     // Two layers; q 64 → 64, v 64 → 32.
@@ -113,16 +108,7 @@ describe('versus train', () => {
     expect(exported!.code, exported!.stderr).toBe(0);
     expect(exported!.stdout).toContain('model.onnx');
   });
-});
 
-describe('versus train, asked for what cannot be', () => {
-  let wrong: Ran[];
-  beforeAll(async () => {
-    wrong = await versusEach(
-      place.dir,
-      WRONG.map(([args]) => train(...args)),
-    );
-  });
   it.each(
     WRONG.map(([args, message], i) => [args, message, i] as const),
   )('answers %j with exit 2 and what was meant', (_, message, i) => {
