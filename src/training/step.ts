@@ -1,5 +1,5 @@
 import { VersusError } from '../core/errors.ts';
-import type { Graph, Param, ValueInfo } from '../core/graph.ts';
+import type { Graph, Node, Param, ValueInfo } from '../core/graph.ts';
 import { GraphBuilder } from '../graph/builder.ts';
 import { inferTypes } from '../graph/infer.ts';
 import { dropDead } from '../transform/drop-dead.ts';
@@ -11,6 +11,7 @@ import {
   type OptimiserSpec,
   type StateTensor,
 } from '../transform/optimiser/index.ts';
+import { toHalf } from '../transform/precision.ts';
 import { recogniseActivations } from '../transform/recognise-activation.ts';
 import { recogniseNorms } from '../transform/recognise-norm.ts';
 import { recogniseSoftmax } from '../transform/recognise-softmax.ts';
@@ -23,6 +24,12 @@ export interface StepOptions extends Pick<Gradients, 'clipNorm' | 'microBatches'
   readonly optimiser: OptimiserSpec;
   /** What the backend computes besides the standard operators. */
   readonly target?: Target;
+  /**
+   * `fp16`: forward and backward in float16, with the weights that train, their update and the loss in float32. The gradient is
+   * that of the loss times `loss_scale`, a scalar; where it overflows the step changes nothing (Micikevicius et al., "Mixed
+   * precision training", 2018).
+   */
+  readonly precision?: 'fp32' | 'fp16';
 }
 
 /** One training step as a graph: a batch, scalars and the state go in, the loss and the next state come out. */
@@ -39,6 +46,8 @@ export interface TrainingStep {
   readonly loss: string;
   /** Output: the gradients' norm ahead of clipping, where it is computed. */
   readonly norm?: string;
+  /** Output: 1 where the step was taken, 0 where a gradient overflowed; with a scaled loss. */
+  readonly finite?: string;
 }
 
 /**
@@ -65,16 +74,22 @@ export async function trainingStep(forward: Forward, options: StepOptions): Prom
     params: graph.params.filter((p) => !moved.has(p.name)),
     outputs: graph.outputs.filter((o) => kept.has(o.name)),
   });
-  const whole = await recognised(open);
+  const half = options.precision === 'fp16';
+  const whole = await recognised(half ? toHalf(open, (node) => staysWide(node, moved)) : open);
   const g = GraphBuilder.over(whole, inferTypes(whole, {}).types);
   const names = trained.map((p) => p.name);
-  const gradients = addGradients(g, new Map([[loss, g.scalar(1)]]), names);
+  const lossScale = half ? g.input('loss_scale', 'float32', []) : undefined;
+  const gradients = addGradients(g, new Map([[loss, lossScale ?? g.scalar(1)]]), names);
   const { clipNorm, microBatches } = options;
   const update = addOptimiser(
     g,
     names.map((name) => ({ name, value: g.value(name), gradient: gradients.get(name)! })),
     options.optimiser,
-    { ...(clipNorm !== undefined && { clipNorm }), ...(microBatches !== undefined && { microBatches }) },
+    {
+      ...(clipNorm !== undefined && { clipNorm }),
+      ...(microBatches !== undefined && { microBatches }),
+      ...(lossScale && { lossScale }),
+    },
   );
   const running = params
     .filter((p) => buffers.has(p.name))
@@ -88,12 +103,24 @@ export async function trainingStep(forward: Forward, options: StepOptions): Prom
   return {
     graph: orderedUpdates(made, state),
     inputs: forward.inputs,
-    scalars: update.scalars,
+    scalars: [...update.scalars, ...(lossScale ? ['loss_scale'] : [])],
     state,
     params,
     loss,
     ...(update.norm && { norm: update.norm }),
+    ...(update.finite && { finite: update.finite }),
   };
+}
+
+/**
+ * Rows of a table that trains are added up in float32, since no runtime scatters float16; the statistics of a batch are float32
+ * as in every framework.
+ */
+function staysWide(node: Node, trained: ReadonlySet<string>): boolean {
+  return (
+    (node.op === 'Gather' && trained.has(node.inputs[0]!)) ||
+    (node.op === 'BatchNormalization' && node.attrs.training_mode === 1)
+  );
 }
 
 /** Patterns as the operators that they are: the gradient of one operator is far cheaper than those of its pieces. */
