@@ -4,6 +4,7 @@ import { GraphBuilder } from '../graph/builder.ts';
 import { inferTypes } from '../graph/infer.ts';
 import { dropDead } from '../transform/drop-dead.ts';
 import { addGradients } from '../transform/gradient/index.ts';
+import { leastPeak } from '../transform/least-peak.ts';
 import { lower, type Target } from '../transform/lower/index.ts';
 import {
   addOptimiser,
@@ -52,7 +53,8 @@ export interface TrainingStep {
 
 /**
  * Forward, backward and update of one batch as one graph. Every output of the state may be written over its own input while
- * the graph runs: all that reads the old numbers comes before what makes the new ones.
+ * the graph runs: all that reads the old numbers comes before what makes the new ones. The order of the nodes is one of low peak
+ * memory.
  *
  * @throws VersusError `usage` when nothing trains, `unsupported` naming operator and node where a gradient is missing
  */
@@ -101,7 +103,7 @@ export async function trainingStep(forward: Forward, options: StepOptions): Prom
   const state = [...update.state, ...running];
   const made = dropDead(lower(dropDead(g.build()), options.target));
   return {
-    graph: orderedUpdates(made, state),
+    graph: leastPeak(orderedUpdates(made, state), new Set(state.map((s) => s.output))),
     inputs: forward.inputs,
     scalars: [...update.scalars, ...(lossScale ? ['loss_scale'] : [])],
     state,
