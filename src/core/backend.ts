@@ -173,6 +173,14 @@ export interface ResidentSession extends Opened {
   traffic(): Traffic;
 }
 
+/** How a backend wants training steps. */
+export interface TrainingTraits {
+  /** It computes onnxruntime's own operators, too. */
+  readonly microsoft?: boolean;
+  /** Options with which a step is opened; what a caller names has the last word. */
+  readonly open?: Partial<OpenOptions>;
+}
+
 /** A runtime on a device. Everything heavy (native modules, probing) happens inside `probe` and `open`, never on import. */
 export interface Backend {
   readonly name: string;
@@ -183,6 +191,8 @@ export interface Backend {
    * models alone (src/run/breadth.ts), unless it is named.
    */
   readonly secondary?: boolean;
+  /** Standard operators and default options where it is left out. */
+  readonly training?: TrainingTraits;
   probe(): Promise<Availability>;
   /**
    * @throws VersusError `unsupported` (operator, precision or opset not supported; names the node) or `infrastructure`.

@@ -4,12 +4,16 @@ import { GraphBuilder } from '../graph/builder.ts';
 import { inferTypes } from '../graph/infer.ts';
 import { dropDead } from '../transform/drop-dead.ts';
 import { addGradients } from '../transform/gradient/index.ts';
+import { lower, type Target } from '../transform/lower/index.ts';
 import {
   addOptimiser,
   type Gradients,
   type OptimiserSpec,
   type StateTensor,
 } from '../transform/optimiser/index.ts';
+import { recogniseActivations } from '../transform/recognise-activation.ts';
+import { recogniseNorms } from '../transform/recognise-norm.ts';
+import { recogniseSoftmax } from '../transform/recognise-softmax.ts';
 import type { Forward } from './forward/index.ts';
 import { orderedUpdates } from './in-place.ts';
 
@@ -17,6 +21,8 @@ export interface StepOptions extends Pick<Gradients, 'clipNorm' | 'microBatches'
   /** Names of the parameters that train; the others are frozen and stay in the graph. */
   readonly trainable: ReadonlySet<string>;
   readonly optimiser: OptimiserSpec;
+  /** What the backend computes besides the standard operators. */
+  readonly target?: Target;
 }
 
 /** One training step as a graph: a batch, scalars and the state go in, the loss and the next state come out. */
@@ -59,7 +65,8 @@ export async function trainingStep(forward: Forward, options: StepOptions): Prom
     params: graph.params.filter((p) => !moved.has(p.name)),
     outputs: graph.outputs.filter((o) => kept.has(o.name)),
   });
-  const g = GraphBuilder.over(open, inferTypes(open, {}).types);
+  const whole = await recognised(open);
+  const g = GraphBuilder.over(whole, inferTypes(whole, {}).types);
   const names = trained.map((p) => p.name);
   const gradients = addGradients(g, new Map([[loss, g.scalar(1)]]), names);
   const { clipNorm, microBatches } = options;
@@ -77,7 +84,7 @@ export async function trainingStep(forward: Forward, options: StepOptions): Prom
       }),
     );
   const state = [...update.state, ...running];
-  const made = dropDead(g.build());
+  const made = dropDead(lower(dropDead(g.build()), options.target));
   return {
     graph: orderedUpdates(made, state),
     inputs: forward.inputs,
@@ -87,4 +94,11 @@ export async function trainingStep(forward: Forward, options: StepOptions): Prom
     loss,
     ...(update.norm && { norm: update.norm }),
   };
+}
+
+/** Patterns as the operators that they are: the gradient of one operator is far cheaper than those of its pieces. */
+async function recognised(graph: Graph): Promise<Graph> {
+  let made = graph;
+  for (const pass of [recogniseNorms, recogniseActivations, recogniseSoftmax]) made = await pass(made);
+  return dropDead(made);
 }

@@ -41,7 +41,8 @@ export class Trainer {
     options: TrainerOptions,
     state: Tensors = {},
   ): Promise<Trainer> {
-    const { backend, cacheDir, maxBytes, open = { precision: 'fp32' } } = options;
+    const { backend, cacheDir, maxBytes } = options;
+    const open: OpenOptions = { precision: 'fp32', ...backend.training?.open, ...options.open };
     const own: ModelDef = { ...model, name: `${model.name}.train`, build: () => ({ step: step.graph }) };
     const artifacts = await prepareArtifacts(own, { cacheDir, maxBytes, precision: 'fp32' });
     const kept = new Set(step.state.map((s) => s.output));

@@ -1,4 +1,4 @@
-import type { Backend } from '../../core/backend.ts';
+import type { Backend, TrainingTraits } from '../../core/backend.ts';
 import { VersusError } from '../../core/errors.ts';
 import type { Artifact } from '../../core/model.ts';
 import { throughHost } from '../../core/through-host.ts';
@@ -28,11 +28,23 @@ export function onnxruntime(provider: Provider, options: ProviderOptions = {}): 
   }
   return {
     name: `onnxruntime-${provider}`,
+    training: TRAINING[provider] ?? { microsoft: true },
     probe: () => probe(provider, options.deviceId ?? null),
     open: (artifact, open) => blaming(artifact, openSession(provider, options, artifact, open)),
     ...residency(provider, options),
   };
 }
+
+/**
+ * A step on the CPU runs as it is written: its order is chosen for memory and its products for speed, which the optimiser's fusions
+ * would undo. The memory pattern is off, because it comes on top of what the arena holds since the first run (1.30: twice the peak).
+ */
+const TRAINING: Partial<Record<Provider, TrainingTraits>> = {
+  cpu: {
+    microsoft: true,
+    open: { optimisation: 'disabled', arena: true, extra: { enableMemPattern: false } },
+  },
+};
 
 /** Of the providers in the npm packages, webgpu alone leaves outputs on its device; the CPU's outputs are on the host anyway. */
 function residency(provider: Provider, options: ProviderOptions): Pick<Backend, 'openResident'> {

@@ -23,7 +23,7 @@ const countOf = (sizes: readonly number[]): number => sizes.reduce((n, d) => n *
  * Without strides that is a convolution with the mirrored kernel, which onnxruntime's CPU provider computes faster than a
  * transposed one (15 to 18 against 19 to 22 ms; depthwise 22 against 52), unless the weight is so much larger than the upstream
  * that mirroring it costs more. Where runtimes lack transposed ones, or have them wrong, it is the mirrored one over an upstream
- * with zeros in between: over three axes (tfjs), and with groups of several filters of one channel (onnxruntime on WebGPU).
+ * with zeros in between: over three axes (tfjs, WebGPU), and with groups of several filters of one channel (onnxruntime on WebGPU).
  */
 export function inputGradient(b: Backward, c: Spread): Value {
   const { window, group, size } = c;
