@@ -21,6 +21,8 @@ export interface StepResult {
   readonly loss: number;
   /** Norm of the gradients ahead of clipping, where the step computes it. */
   readonly norm?: number;
+  /** False where a gradient of a scaled loss overflowed, and the state stayed as it was. */
+  readonly taken: boolean;
 }
 
 /** The loss is no finite number: the weights that gave it are of no use. */
@@ -123,7 +125,7 @@ export class Trainer {
     const { step } = this;
     const parts = Array.isArray(batch) ? (batch as readonly Tensors[]) : [batch as Tensors];
     const losses: number[] = [];
-    for (const part of parts.slice(0, -1)) losses.push(await this.#add(part));
+    for (const part of parts.slice(0, -1)) losses.push(await this.#add(part, scalars));
     const numbers = step.scalars.map((name) => [name, float32([], [scalars[name]!])] as const);
     const donated = step.state.map(({ input, output }) => [output, this.#state[input]!] as const);
     const { host, kept } = await this.#session.run(
@@ -135,24 +137,28 @@ export class Trainer {
     this.#steps++;
     losses.push(toNumbers(host[step.loss]!)[0]!);
     const loss = losses.reduce((sum, l) => sum + l, 0) / losses.length;
-    if (!Number.isFinite(loss)) {
+    const taken = !step.finite || toNumbers(host[step.finite]!)[0] === 1;
+    // A smaller scale of the loss may yet bring a finite step.
+    const hopeless = taken || (scalars.loss_scale ?? 1) <= 1;
+    if (hopeless && !(taken && Number.isFinite(loss))) {
       throw new Divergence('input', `the loss of step ${this.#steps} is ${loss}`, {
         where: this.#where,
         next: 'train with a smaller learning rate, a warm-up or clipped gradients, from the last checkpoint',
       });
     }
-    return { loss, ...(step.norm && { norm: toNumbers(host[step.norm]!)[0]! }) };
+    return { loss, taken, ...(step.norm && { norm: toNumbers(host[step.norm]!)[0]! }) };
   }
 
   /** A micro-batch's gradients onto the sums. @returns its loss */
-  async #add(part: Tensors): Promise<number> {
+  async #add(part: Tensors, given: Readonly<Record<string, number>>): Promise<number> {
     const { accumulation, loss } = this.step;
     if (!accumulation || !this.#adding) throw new TypeError('the step was not made for micro-batches');
-    const { state, reads } = accumulation;
+    const { state, reads, scalars } = accumulation;
+    const numbers = scalars.map((name) => [name, float32([], [given[name]!])] as const);
     const read = [...reads, ...state.map((s) => s.input)].map((name) => [name, this.#state[name]!] as const);
     const donated = state.map(({ input, output }) => [output, this.#state[input]!] as const);
     const { host, kept } = await this.#adding.run(
-      { ...part, ...Object.fromEntries(read) },
+      { ...part, ...Object.fromEntries(numbers), ...Object.fromEntries(read) },
       undefined,
       Object.fromEntries(donated),
     );
