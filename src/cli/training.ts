@@ -41,7 +41,10 @@ export function addTraining(root: Command, declare: Declare): void {
     .option('--save-every <n>', 'steps between checkpoints (default: a quarter of them)')
     .option('--backend <name>', 'backend to train on', 'onnxruntime-cpu')
     .option('--threads <n>', 'threads of an operator; the backend’s own choice when left out')
-    .option('--precision <name>', 'fp32', 'fp32')
+    .option(
+      '--precision <name>',
+      'of forward and backward: fp32, or fp16 with float32 weights and a scaled loss (default: fp32)',
+    )
     .option(
       '--weights <source>',
       'checkpoint to begin with: a .safetensors file, its folder, or hub:owner/name@revision',

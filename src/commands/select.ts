@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs';
 import { basename, resolve } from 'node:path';
-import type { Backend } from '../core/backend.ts';
+import type { Availability, Backend } from '../core/backend.ts';
 import type { Config } from '../core/config.ts';
 import { VersusError } from '../core/errors.ts';
 import type { ModelDef } from '../core/model.ts';
@@ -55,9 +55,11 @@ export function findBackend(config: Config, name: string): Backend {
 }
 
 /** @throws VersusError `infrastructure` when it cannot run here, with what would change that */
-export async function requireAvailable(backend: Backend): Promise<void> {
+export async function requireAvailable(
+  backend: Backend,
+): Promise<Extract<Availability, { readonly available: true }>> {
   const answer = await backend.probe();
-  if (answer.available) return;
+  if (answer.available) return answer;
   throw new VersusError('infrastructure', `${backend.name} cannot run here: ${answer.reason}`, {
     ...(answer.fix === null ? {} : { next: answer.fix }),
   });

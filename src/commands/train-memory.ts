@@ -11,7 +11,8 @@ type Graphs = Readonly<Record<string, Graph>>;
 
 /** What is proposed where memory is short. */
 const LORA: NonNullable<TrainingSettings['lora']> = { r: 8, alpha: 16, dropout: 0, targets: 'all-linear' };
-const GRADIENT_BYTES = 4;
+/** Bytes of a float32. */
+const FULL = 4;
 
 /**
  * Predicted peak memory of a training in bytes: of a step (src/estimate), and with micro-batches the sums of gradients and the
@@ -22,18 +23,19 @@ export async function predictedMemory(
   graphs: Graphs,
   settings: TrainingSettings,
 ): Promise<number | null> {
-  const { scope, lora, qlora, optimiser, batch, microBatches, sizes } = settings;
+  const { scope, lora, qlora, precision, optimiser, batch, microBatches, sizes } = settings;
   const within = trainedIn(scope, weightParts(Object.values(graphs), model.parts), model.name);
   const learning = lora ? adaptersOf(model, graphs, lora, within) : { trainable: within };
   try {
     const memory = await estimateTraining(model, {
-      ...{ ...learning, batch: Math.ceil(batch / microBatches), stored: qlora ? 'int4' : 'fp32' },
+      ...{ ...learning, batch: Math.ceil(batch / microBatches), stored: qlora ? 'int4' : precision },
       ...(sizes.sequence !== undefined && { prompt: sizes.sequence + (sizes.prompt ?? 0) }),
       optimiser: optimiser.kind === 'adamw' ? 'adamw' : optimiser.momentum > 0 ? 'momentum' : 'sgd',
     });
-    if (microBatches === 1) return memory.peak;
-    const sums = GRADIENT_BYTES * memory.trainable;
-    return memory.peak + sums + Math.max(0, memory.weights - sums);
+    const numbers = FULL * memory.trainable;
+    // What trains is there in float32 beside the half that is computed with.
+    const peak = memory.peak + (precision === 'fp16' ? numbers : 0);
+    return microBatches === 1 ? peak : peak + numbers + Math.max(0, memory.weights - numbers);
   } catch (error) {
     if (error instanceof VersusError) return null;
     throw error;

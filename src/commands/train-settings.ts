@@ -43,11 +43,11 @@ export function settingsOf(
   sizes: TrainingSettings['sizes'],
   before?: TrainingSettings,
 ): TrainingSettings {
-  requirePrecision(options.precision);
   const optimiser = optimiserOption(options, before?.optimiser);
   const lora = loraOf(options, before);
   return {
     scope: options.scope ?? before?.scope ?? 'full',
+    precision: precisionOf(options.precision ?? before?.precision ?? 'fp32'),
     ...{ lora, qlora: options.qlora ?? before?.qlora ?? false },
     ...{ optimiser, schedule: scheduleOf(options, optimiser.kind, lora !== null, before?.schedule) },
     clipNorm: options.clip === undefined ? (before ? before.clipNorm : 1) : clipOf(options.clip),
@@ -58,10 +58,10 @@ export function settingsOf(
   };
 }
 
-function requirePrecision(precision = 'fp32'): void {
+function precisionOf(precision: string): TrainingSettings['precision'] {
   requireNames('precision', [precision], PRECISIONS);
-  if (precision === 'fp32') return;
-  throw new VersusError('usage', `training in ${precision}: it computes in fp32`, {
+  if (precision === 'fp32' || precision === 'fp16') return precision;
+  throw new VersusError('usage', `training in ${precision}: it computes in fp32 or fp16`, {
     next: '--qlora keeps the weights that do not train in 4 bits',
   });
 }

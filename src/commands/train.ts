@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
-import type { Backend, OpenOptions } from '../core/backend.ts';
+import type { Backend, OpenOptions, Precision } from '../core/backend.ts';
 import { VersusError } from '../core/errors.ts';
 import type { ModelDef } from '../core/model.ts';
 import { withAllLogits } from '../estimate/resize.ts';
@@ -49,7 +49,7 @@ const COMPANIONS = [
 export async function trainCommand(name: string, options: TrainOptions): Promise<number> {
   const loaded = await lookingContextOf(options);
   const backend = findBackend(loaded.config, options.backend);
-  await requireAvailable(backend);
+  const { device, precisions } = await requireAvailable(backend);
   const model = modelOf(await findModel(loaded.config, name), options);
   const found = options.resume === undefined ? undefined : await findCheckpoint(options.resume);
   const saved = found && (await readCheckpoint(found.checkpoint));
@@ -60,7 +60,9 @@ export async function trainCommand(name: string, options: TrainOptions): Promise
   const sizes = await sizesFor(model, Object.keys(graphs), data, options, saved);
   const settings = settingsOf(options, sizes, saved?.about.settings);
   requireBatch(settings, data);
-  if (options.memoryCheck !== false && (await onHost(backend)))
+  requirePrecision(settings, backend.name, precisions);
+  // Free memory is known of the host alone.
+  if (options.memoryCheck !== false && device.kind === 'cpu')
     await requireMemory(model, graphs, settings, process.availableMemory());
   const target = backend.training?.microsoft ? { microsoft: true } : {};
   const setup = await setUp(model, settings, data.heldOut.length, target);
@@ -117,10 +119,15 @@ function requireBatch({ batch }: TrainingSettings, { about }: TrainingData): voi
   );
 }
 
-/** Free memory is known of the host alone. */
-async function onHost(backend: Backend): Promise<boolean> {
-  const answer = await backend.probe();
-  return answer.available && answer.device.kind === 'cpu';
+function requirePrecision(
+  { precision }: TrainingSettings,
+  backend: string,
+  precisions: readonly Precision[],
+): void {
+  if (precisions.includes(precision)) return;
+  throw new VersusError('usage', `${backend} does not compute in ${precision} here`, {
+    next: 'train in fp32, or on another backend: versus doctor says which has it',
+  });
 }
 
 /** @throws VersusError `usage` where something else lies */

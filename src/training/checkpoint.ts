@@ -41,6 +41,9 @@ const aboutSchema = z.strictObject({
   settings: settingsSchema,
   data: z.strictObject({ name, sha256: name, examples: z.int().min(1), heldOut: z.int().min(0) }),
   step: z.int().min(1).max(1e9),
+  /** Steps that changed something: all, but for those whose scaled gradients overflowed. */
+  updates: z.int().min(0).max(1e9),
+  lossScale: z.strictObject({ scale: z.number().positive(), goodSteps: z.int().min(0) }).nullable(),
   evaluations: z.array(evaluation).max(100_000),
 });
 export type About = z.infer<typeof aboutSchema>;

@@ -9,7 +9,7 @@ import { checkLabels } from './forward/index.ts';
 import { type Evaluation, Judge } from './judge.ts';
 import { resumed } from './resume.ts';
 import { RunLog } from './run-log.ts';
-import { adamCorrections, rateAt } from './schedule.ts';
+import { adamCorrections, FIRST_LOSS_SCALE, type LossScale, nextLossScale, rateAt } from './schedule.ts';
 import type { Setup } from './setup.ts';
 import type { Store } from './store.ts';
 import { Divergence, Trainer } from './trainer.ts';
@@ -95,6 +95,10 @@ class Run {
   readonly #judge: Judge | null;
   readonly #history: Row[];
   readonly #evaluations: About['evaluations'];
+  /** Steps that were not lost to an overflow. */
+  #updates: number;
+  /** In float16. */
+  #scale: LossScale | null;
 
   constructor(setup: Setup, data: TrainingData, options: RunOptions, saved: Saved | undefined) {
     this.#setup = setup;
@@ -116,6 +120,8 @@ class Run {
         : null;
     this.#history = [...(saved?.history ?? [])];
     this.#evaluations = [...(saved?.about.evaluations ?? [])];
+    this.#updates = saved?.about.updates ?? 0;
+    this.#scale = saved?.about.lossScale ?? (settings.precision === 'fp16' ? FIRST_LOSS_SCALE : null);
   }
 
   async go(state: Tensors): Promise<TrainingOutcome> {
@@ -179,10 +185,13 @@ class Run {
       parts.push({ ...batch, ...this.#masks(at) });
     }
     const lr = rateAt(schedule, index);
-    const corrections = optimiser.kind === 'adamw' ? adamCorrections(index + 1, optimiser.betas) : {};
+    const corrections = optimiser.kind === 'adamw' ? adamCorrections(this.#updates + 1, optimiser.betas) : {};
     const began = performance.now();
-    const { loss, norm = Number.NaN } = await trainer.run(parts, { lr, ...corrections });
+    const scale = this.#scale && { loss_scale: this.#scale.scale };
+    const { loss, taken, norm = Number.NaN } = await trainer.run(parts, { lr, ...corrections, ...scale });
     const ms = performance.now() - began;
+    if (taken) this.#updates++;
+    this.#scale = this.#scale && nextLossScale(this.#scale, taken);
     const row: Row = [loss, lr, norm];
     this.#history.push(row);
     await log.loss(trainer.steps, row);
@@ -191,6 +200,7 @@ class Run {
       ...told,
       learning_rate: lr,
       ...(!Number.isNaN(norm) && { gradient_norm: norm }),
+      ...(scale && { ...scale, taken }),
     });
     this.#options.onEvent?.({ type: 'step', steps: schedule.steps, ...told });
     return ms;
@@ -218,6 +228,7 @@ class Run {
       version: 1,
       model: { ...{ name: model.name, architecture }, frozen: trainer.frozen, weights: this.#weights() },
       ...{ settings, data: this.#data.about, step, evaluations: this.#evaluations },
+      ...{ updates: this.#updates, lossScale: this.#scale },
     };
     const content = { about, history: this.#history, ...(companions && { companions }) };
     const path = await store.save(step, (folder) =>

@@ -38,6 +38,8 @@ export const settingsSchema = z.strictObject({
   lora: lora.nullable(),
   /** The frozen weights of matrix products are in blocks of 4 bits. */
   qlora: z.boolean(),
+  /** Of forward and backward; weights and their updates are float32 in either. */
+  precision: z.enum(['fp32', 'fp16']),
   optimiser,
   schedule: z.strictObject({
     kind: z.enum(['constant', 'linear', 'cosine']),
@@ -86,7 +88,7 @@ export function optimiserOf(
 }
 
 /** Settings that a training keeps for as long as it lasts: another one would continue something else. */
-const FIXED = ['scope', 'lora', 'qlora', 'batch', 'microBatches', 'sizes', 'seed'] as const;
+const FIXED = ['scope', 'lora', 'qlora', 'precision', 'batch', 'microBatches', 'sizes', 'seed'] as const;
 
 /** What of them differs, as people call it; empty where a training may go on with the new ones. */
 export function changed(
@@ -108,5 +110,5 @@ export function changed(
 
 const NAMES: Readonly<Record<(typeof FIXED)[number], string>> = {
   ...{ scope: 'scope', lora: 'LoRA', qlora: 'QLoRA', batch: 'batch', microBatches: 'micro-batches' },
-  ...{ sizes: 'sizes of texts and images', seed: 'seed' },
+  ...{ sizes: 'sizes of texts and images', seed: 'seed', precision: 'precision' },
 };

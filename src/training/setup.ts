@@ -85,7 +85,7 @@ export async function setUp(
   const ranks = new Map(forward.graph.params.map((p) => [p.name, p.shape.length]));
   const trainable = new Set(lora ? lora.trained : inScope);
   const step = await trainingStep(forward, {
-    ...{ trainable, microBatches, ...(target && { target }) },
+    ...{ trainable, microBatches, precision: settings.precision, ...(target && { target }) },
     optimiser: optimiserOf(settings, (name) => ranks.get(name) ?? 0),
     ...(settings.clipNorm !== null && { clipNorm: settings.clipNorm }),
   });

@@ -34,7 +34,7 @@ const WRONG = [
   [['llama-tiny', '--sequence', '40'], /a prompt and its answer are \d+ tokens long[\s\S]*--sequence/],
   [['vit-tiny', '--optimiser', 'adam'], /unknown optimiser 'adam'[\s\S]*adamw/],
   [['vit-tiny', '--schedule', 'cosin'], /unknown schedule 'cosin'/],
-  [['vit-tiny', '--precision', 'fp16'], /training in fp16: it computes in fp32/],
+  [['vit-tiny', '--precision', 'int8'], /training in int8: it computes in fp32 or fp16/],
   [['vit-tiny', '--batch', '500'], /a batch of 500, and there are \d+ examples[\s\S]*--batch can be/],
   [['vit-tiny', '--batch', '8', '--micro-batches', '3'], /8 samples do not fall into 3 micro-batches/],
   [['vit-tiny', '--lr', '0'], /--lr: expected a number above 0/],

@@ -24,6 +24,10 @@ const CASES: Record<string, Case> = {
     settings: settings({ optimiser: sgd, clipNorm: null }),
   },
   'micro-batches': { def: edgeNet('edge-net-8', 8), settings: settings({ microBatches: 2 }) },
+  'float16, with a scaled loss': {
+    def: edgeNet('edge-net-8', 8),
+    settings: settings({ precision: 'fp16', microBatches: 2, optimiser: sgd }),
+  },
   'adapters with dropout': { def: LLAMA, settings: settings({ ...ofTexts, lora: LORA }) },
   'adapters beside 4 bits, of a scope': {
     def: LLAMA,

@@ -17,7 +17,17 @@ const COLOURS = ['red', 'green', 'blue', 'grey', 'black', 'white'];
 const TEXTS: readonly Example[] = COLOURS.map((colour) => ({ text: `The sky is ${colour}.` }));
 
 export const settings = (more: Partial<TrainingSettings> = {}): TrainingSettings => ({
-  ...{ scope: 'full', lora: null, qlora: false, clipNorm: 1, batch: 4, microBatches: 1, sizes: {}, seed: 3 },
+  ...{
+    scope: 'full',
+    lora: null,
+    qlora: false,
+    precision: 'fp32',
+    clipNorm: 1,
+    batch: 4,
+    microBatches: 1,
+    sizes: {},
+    seed: 3,
+  },
   optimiser: { kind: 'adamw', betas: [0.9, 0.999], weightDecay: 0.01 },
   schedule: { kind: 'cosine', rate: 1e-3, warmup: 1, steps: 6 },
   ...more,
