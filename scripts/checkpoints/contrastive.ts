@@ -12,7 +12,7 @@ const CONTEXT = 20;
 const words = await vocabulary(ROOT);
 const DETAILS = { hidden_act: 'quick_gelu', layer_norm_eps: 1e-5 };
 
-/** The tower of shapes-clip; shapes-vlm sees through its first blocks. */
+/** The tower of shapes-clip, and of shapes-vlm. */
 export const TOWER = {
   ...{ image_size: EDGE, patch_size: 8, num_channels: 3, hidden_size: 64, num_hidden_layers: 4 },
   ...{ num_attention_heads: 4, intermediate_size: 256, ...DETAILS },

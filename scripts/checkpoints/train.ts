@@ -50,6 +50,10 @@ export async function trainRecipe(
   const { labelSmoothing } = recipe;
   const forward = await forwardOf(model, graphs, recipe.sizes, { ...(labelSmoothing && { labelSmoothing }) });
   const weights = forward.graph.params.filter((p) => p.role === 'weight');
+  // Threads that spin while they wait only disturb each other in graphs as small as these.
+  const backend = onnxruntime('cpu', {
+    session: { entries: { 'session.intra_op.allow_spinning': '0' } },
+  });
   const step = await trainingStep(forward, {
     trainable: new Set(weights.map((p) => p.name)),
     optimiser: {
@@ -58,6 +62,7 @@ export async function trainRecipe(
         weights.find((p) => p.name === name)!.shape.length > 1 && !/embed|position/.test(name),
     },
     clipNorm: 1,
+    ...(backend.training && { target: backend.training }),
   });
   const tokenizer = recipe.reads ? await openTokenizer(folder, Number.MAX_SAFE_INTEGER) : undefined;
   const { before, seed, rate, warmup } = recipe;
@@ -68,12 +73,7 @@ export async function trainRecipe(
   const trainer = await Trainer.open(
     model,
     step,
-    {
-      backend: onnxruntime('cpu', { session: { entries: { 'session.intra_op.allow_spinning': '0' } } }),
-      open: { precision: 'fp32', threads },
-      cacheDir,
-      maxBytes: 2e9,
-    },
+    { backend, open: { precision: 'fp32', threads }, cacheDir, maxBytes: 2e9 },
     await recipe.starts?.(path.dirname(folder)),
   );
   try {
