@@ -6,18 +6,22 @@ import { dropDead } from '../transform/drop-dead.ts';
 import { addGradients } from '../transform/gradient/index.ts';
 import { leastPeak } from '../transform/least-peak.ts';
 import { lower, type Target } from '../transform/lower/index.ts';
+import { inBlocks } from '../transform/optimiser/blocks.ts';
 import {
   addOptimiser,
   type Gradients,
   type OptimiserSpec,
   type StateTensor,
 } from '../transform/optimiser/index.ts';
+import { ownProducts } from '../transform/own-products.ts';
 import { toHalf } from '../transform/precision.ts';
 import { recogniseActivations } from '../transform/recognise-activation.ts';
 import { recogniseNorms } from '../transform/recognise-norm.ts';
 import { recogniseSoftmax } from '../transform/recognise-softmax.ts';
+import { tidy } from '../transform/tidy.ts';
 import type { Forward } from './forward/index.ts';
 import { orderedUpdates } from './in-place.ts';
+import { turned } from './layout.ts';
 
 export interface StepOptions extends Pick<Gradients, 'clipNorm' | 'microBatches'> {
   /** Names of the parameters that train; the others are frozen and stay in the graph. */
@@ -40,6 +44,7 @@ export interface TrainingStep {
   readonly inputs: readonly ValueInfo[];
   /** Inputs of one float32 number that change with every step. */
   readonly scalars: readonly string[];
+  /** As it is fed: for some targets otherwise than in its parameter's shape (`layout.ts` turns it back). */
   readonly state: readonly StateTensor[];
   /** The parameters behind the weights and buffers of the state, for whoever draws or loads their numbers. */
   readonly params: readonly Param[];
@@ -77,7 +82,10 @@ export async function trainingStep(forward: Forward, options: StepOptions): Prom
     outputs: graph.outputs.filter((o) => kept.has(o.name)),
   });
   const half = options.precision === 'fp16';
-  const whole = await recognised(half ? toHalf(open, (node) => staysWide(node, moved)) : open);
+  const { graph: laidOut, transposed } = options.target?.microsoft
+    ? turned(open, new Set(trained.map((p) => p.name)))
+    : { graph: open, transposed: new Set<string>() };
+  const whole = await recognised(half ? toHalf(laidOut, (node) => staysWide(node, moved)) : laidOut);
   const g = GraphBuilder.over(whole, inferTypes(whole, {}).types);
   const names = trained.map((p) => p.name);
   const lossScale = half ? g.input('loss_scale', 'float32', []) : undefined;
@@ -100,13 +108,18 @@ export async function trainingStep(forward: Forward, options: StepOptions): Prom
         ...{ input: name, output: buffers.get(name)!, dtype, shape, of: name, holds: 'buffer' },
       }),
     );
-  const state = [...update.state, ...running];
-  const made = dropDead(lower(dropDead(g.build()), options.target));
+  const state = [...update.state, ...running].map(
+    (s): StateTensor => (transposed.has(s.of) ? { ...s, transposed: true } : s),
+  );
+  const lowered = lower(dropDead(g.build()), options.target);
+  const made = dropDead(options.target?.microsoft ? ownProducts(tidy(lowered)) : tidy(lowered));
+  const ordered = leastPeak(orderedUpdates(made, state), new Set(state.map((s) => s.output)));
+  const final = options.target?.subgraphs ? inBlocks(ordered, state) : { graph: ordered, state };
   return {
-    graph: leastPeak(orderedUpdates(made, state), new Set(state.map((s) => s.output))),
+    graph: final.graph,
     inputs: forward.inputs,
     scalars: [...update.scalars, ...(lossScale ? ['loss_scale'] : [])],
-    state,
+    state: final.state,
     params,
     loss,
     ...(update.norm && { norm: update.norm }),

@@ -4,6 +4,7 @@ import type { ModelDef, WeightSource } from '../core/model.ts';
 import { readParam } from '../core/read-param.ts';
 import { allocate, elementCount, float32, type Tensor, type Tensors, toNumbers } from '../core/tensor.ts';
 import { openArtifactResident, prepareArtifacts, seeded } from '../weights/index.ts';
+import { asParameter, parameterShape, stored } from './layout.ts';
 import type { TrainingStep } from './step.ts';
 
 export interface TrainerOptions {
@@ -83,7 +84,10 @@ export class Trainer {
     return this.#steps;
   }
 
-  /** The present state by input, for sessions of the same backend that read it; this trainer goes on owning it. */
+  /**
+   * The present state by input, laid out as `step.state` says, for sessions of the same backend that read it; this trainer goes
+   * on owning it.
+   */
   get state(): Readonly<Record<string, Resident>> {
     return this.#state;
   }
@@ -118,10 +122,12 @@ export class Trainer {
     return { loss, taken, ...(step.norm && { norm: toNumbers(host[step.norm]!)[0]! }) };
   }
 
-  /** A tensor of the state on the host, as a copy that later steps leave alone. */
+  /** A tensor of the state on the host in the shape of its parameter, as a copy that later steps leave alone. */
   async read(input: string): Promise<Tensor> {
-    const { dtype, shape, data } = await this.#session.read(this.#state[input]!);
-    return { dtype, shape, data: data.slice() };
+    const tensor = await this.#session.read(this.#state[input]!);
+    const state = this.step.state.find((s) => s.input === input)!;
+    const made = asParameter(tensor, state, this.step.params);
+    return made.data === tensor.data ? { ...made, data: made.data.slice() } : made;
   }
 
   async close(): Promise<void> {
@@ -130,7 +136,7 @@ export class Trainer {
 }
 
 /**
- * What a step starts from: given numbers, the model's own for weights and buffers, the optimiser's for the rest.
+ * What a step starts from, laid out as it is fed: given numbers (in the shapes of the parameters), the model's own for weights and buffers, the optimiser's for the rest.
  * @throws VersusError `input` for given numbers of another type or shape
  */
 export async function* initialState(
@@ -142,7 +148,9 @@ export async function* initialState(
   const spec = model.weights ?? seeded();
   const source: WeightSource | null = drawn.length > 0 ? await spec.open(drawn) : null;
   try {
-    for (const { input, dtype, shape, initial, of } of step.state) {
+    for (const tensor of step.state) {
+      const { input, dtype, initial, of } = tensor;
+      const shape = parameterShape(tensor, step.params);
       const known = Object.hasOwn(given, input) ? given[input] : undefined;
       if (known && (known.dtype !== dtype || known.shape.join() !== shape.join())) {
         throw new VersusError(
@@ -155,12 +163,12 @@ export async function* initialState(
         );
       }
       const param = step.params.find((p) => p.name === of);
-      if (known) yield [input, known];
-      else if (initial === undefined) yield [input, await readParam(source!, param!)];
+      if (known) yield [input, stored(known, tensor)];
+      else if (initial === undefined) yield [input, stored(await readParam(source!, param!), tensor)];
       else {
         const data = allocate(dtype, elementCount(shape));
         if (initial !== 0) (data as Float32Array).fill(initial);
-        yield [input, { dtype, shape, data }];
+        yield [input, { dtype, shape: tensor.shape, data }];
       }
     }
   } finally {
