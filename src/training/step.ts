@@ -1,27 +1,20 @@
-import { VersusError } from '../core/errors.ts';
-import type { Graph, Node, Param, ValueInfo } from '../core/graph.ts';
-import { GraphBuilder } from '../graph/builder.ts';
-import { inferTypes } from '../graph/infer.ts';
+import type { Graph, Param, ValueInfo } from '../core/graph.ts';
 import { dropDead } from '../transform/drop-dead.ts';
-import { addGradients } from '../transform/gradient/index.ts';
 import { leastPeak } from '../transform/least-peak.ts';
 import { lower, type Target } from '../transform/lower/index.ts';
 import { inBlocks } from '../transform/optimiser/blocks.ts';
 import {
+  addAccumulation,
   addOptimiser,
   type Gradients,
   type OptimiserSpec,
   type StateTensor,
 } from '../transform/optimiser/index.ts';
 import { ownProducts } from '../transform/own-products.ts';
-import { toHalf } from '../transform/precision.ts';
-import { recogniseActivations } from '../transform/recognise-activation.ts';
-import { recogniseNorms } from '../transform/recognise-norm.ts';
-import { recogniseSoftmax } from '../transform/recognise-softmax.ts';
 import { tidy } from '../transform/tidy.ts';
+import { type Backward, backwardOf } from './backward.ts';
 import type { Forward } from './forward/index.ts';
 import { orderedUpdates } from './in-place.ts';
-import { turned } from './layout.ts';
 
 export interface StepOptions extends Pick<Gradients, 'clipNorm' | 'microBatches'> {
   /** Names of the parameters that train; the others are frozen and stay in the graph. */
@@ -54,6 +47,20 @@ export interface TrainingStep {
   readonly norm?: string;
   /** Output: 1 where the step was taken, 0 where a gradient overflowed; with a scaled loss. */
   readonly finite?: string;
+  /** What all micro-batches of a step but the last go through, where it has several. */
+  readonly accumulation?: Accumulation;
+}
+
+/** Forward and backward of a micro-batch, whose gradients are added to those before it; nothing is updated. */
+export interface Accumulation {
+  /** Fed a batch, weights and `scalars`; gives the step's loss. */
+  readonly graph: Graph;
+  /** Those of the step's scalars that it reads. */
+  readonly scalars: readonly string[];
+  /** What it changes: sums of gradients, and buffers. */
+  readonly state: readonly StateTensor[];
+  /** Inputs that it reads and leaves as they are: the weights. */
+  readonly reads: readonly string[];
 }
 
 /**
@@ -64,83 +71,49 @@ export interface TrainingStep {
  * @throws VersusError `usage` when nothing trains, `unsupported` naming operator and node where a gradient is missing
  */
 export async function trainingStep(forward: Forward, options: StepOptions): Promise<TrainingStep> {
-  const { graph, loss, buffers } = forward;
-  const trained = graph.params.filter((p) => options.trainable.has(p.name));
-  if (trained.length === 0) {
-    throw new VersusError('usage', 'no parameter of the graph trains', {
-      where: `graph ${graph.name}`,
-      next: 'choose a scope or targets that cover a parameter which the loss depends on',
-    });
-  }
-  const params = graph.params.filter((p) => options.trainable.has(p.name) || buffers.has(p.name));
-  const moved = new Set(params.map((p) => p.name));
-  const kept = new Set([loss, ...buffers.values()]);
-  const open: Graph = dropDead({
-    ...graph,
-    inputs: [...graph.inputs, ...params.map(({ name, dtype, shape }) => ({ name, dtype, shape }))],
-    params: graph.params.filter((p) => !moved.has(p.name)),
-    outputs: graph.outputs.filter((o) => kept.has(o.name)),
+  const backward = await backwardOf(forward, options);
+  const { g, trained, params, lossScale } = backward;
+  const { clipNorm, microBatches = 1, target } = options;
+  const update = addOptimiser(g, trained, options.optimiser, {
+    ...(clipNorm !== undefined && { clipNorm }),
+    ...(microBatches > 1 && { microBatches }),
+    ...(lossScale && { lossScale }),
   });
-  const half = options.precision === 'fp16';
-  const { graph: laidOut, transposed } = options.target?.microsoft
-    ? turned(open, new Set(trained.map((p) => p.name)))
-    : { graph: open, transposed: new Set<string>() };
-  const whole = await recognised(half ? toHalf(laidOut, (node) => staysWide(node, moved)) : laidOut);
-  const g = GraphBuilder.over(whole, inferTypes(whole, {}).types);
-  const names = trained.map((p) => p.name);
-  const lossScale = half ? g.input('loss_scale', 'float32', []) : undefined;
-  const gradients = addGradients(g, new Map([[loss, lossScale ?? g.scalar(1)]]), names);
-  const { clipNorm, microBatches } = options;
-  const update = addOptimiser(
-    g,
-    names.map((name) => ({ name, value: g.value(name), gradient: gradients.get(name)! })),
-    options.optimiser,
-    {
-      ...(clipNorm !== undefined && { clipNorm }),
-      ...(microBatches !== undefined && { microBatches }),
-      ...(lossScale && { lossScale }),
-    },
-  );
-  const running = params
-    .filter((p) => buffers.has(p.name))
-    .map(
-      ({ name, dtype, shape }): StateTensor => ({
-        ...{ input: name, output: buffers.get(name)!, dtype, shape, of: name, holds: 'buffer' },
-      }),
-    );
-  const state = [...update.state, ...running].map(
-    (s): StateTensor => (transposed.has(s.of) ? { ...s, transposed: true } : s),
-  );
-  const lowered = lower(dropDead(g.build()), options.target);
-  const made = dropDead(options.target?.microsoft ? ownProducts(tidy(lowered)) : tidy(lowered));
-  const ordered = leastPeak(orderedUpdates(made, state), new Set(state.map((s) => s.output)));
-  const final = options.target?.subgraphs ? inBlocks(ordered, state) : { graph: ordered, state };
+  const { graph, state } = finished(backward, update.state, target);
+  // Micro-batches read the weights in their own shape.
+  const blocks = target?.subgraphs && microBatches === 1;
   return {
-    graph: final.graph,
+    ...(blocks ? inBlocks(graph, state) : { graph, state }),
     inputs: forward.inputs,
-    scalars: [...update.scalars, ...(lossScale ? ['loss_scale'] : [])],
-    state: final.state,
+    scalars: [...update.scalars, ...(lossScale ? [lossScale.name] : [])],
     params,
-    loss,
+    loss: forward.loss,
     ...(update.norm && { norm: update.norm }),
     ...(update.finite && { finite: update.finite }),
+    ...(microBatches > 1 && { accumulation: await accumulation(forward, options) }),
   };
 }
 
-/**
- * Rows of a table that trains are added up in float32, since no runtime scatters float16; the statistics of a batch are float32
- * as in every framework.
- */
-function staysWide(node: Node, trained: ReadonlySet<string>): boolean {
-  return (
-    (node.op === 'Gather' && trained.has(node.inputs[0]!)) ||
-    (node.op === 'BatchNormalization' && node.attrs.training_mode === 1)
-  );
+async function accumulation(forward: Forward, options: StepOptions): Promise<Accumulation> {
+  const backward = await backwardOf(forward, options);
+  const { g, trained, params, lossScale } = backward;
+  const { graph, state } = finished(backward, addAccumulation(g, trained), options.target);
+  const changed = new Set(state.map((s) => s.input));
+  const reads = params.map((p) => p.name).filter((name) => !changed.has(name));
+  return { graph, state, reads, scalars: lossScale ? [lossScale.name] : [] };
 }
 
-/** Patterns as the operators that they are: the gradient of one operator is far cheaper than those of its pieces. */
-async function recognised(graph: Graph): Promise<Graph> {
-  let made = graph;
-  for (const pass of [recogniseNorms, recogniseActivations, recogniseSoftmax]) made = await pass(made);
-  return dropDead(made);
+/** What was appended, as the target computes it, in an order in which the state may be written over. */
+function finished(
+  { g, running, transposed }: Backward,
+  own: readonly StateTensor[],
+  target: Target | undefined,
+): { graph: Graph; state: readonly StateTensor[] } {
+  const state = [...own, ...running].map(
+    (s): StateTensor => (transposed.has(s.of) ? { ...s, transposed: true } : s),
+  );
+  const lowered = tidy(lower(dropDead(g.build()), target));
+  const made = dropDead(target?.microsoft ? ownProducts(lowered) : lowered);
+  const graph = leastPeak(orderedUpdates(made, state), new Set(state.map((s) => s.output)));
+  return { graph, state };
 }
