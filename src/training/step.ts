@@ -1,9 +1,5 @@
-import { VersusError } from '../core/errors.ts';
 import type { Graph, Param, ValueInfo } from '../core/graph.ts';
-import { GraphBuilder } from '../graph/builder.ts';
-import { inferTypes } from '../graph/infer.ts';
 import { dropDead } from '../transform/drop-dead.ts';
-import { addGradients } from '../transform/gradient/index.ts';
 import { lower, type Target } from '../transform/lower/index.ts';
 import {
   addOptimiser,
@@ -11,9 +7,7 @@ import {
   type OptimiserSpec,
   type StateTensor,
 } from '../transform/optimiser/index.ts';
-import { recogniseActivations } from '../transform/recognise-activation.ts';
-import { recogniseNorms } from '../transform/recognise-norm.ts';
-import { recogniseSoftmax } from '../transform/recognise-softmax.ts';
+import { differentiated, opened } from './differentiate.ts';
 import type { Forward } from './forward/index.ts';
 import { orderedUpdates } from './in-place.ts';
 
@@ -48,27 +42,10 @@ export interface TrainingStep {
  * @throws VersusError `usage` when nothing trains, `unsupported` naming operator and node where a gradient is missing
  */
 export async function trainingStep(forward: Forward, options: StepOptions): Promise<TrainingStep> {
-  const { graph, loss, buffers } = forward;
-  const trained = graph.params.filter((p) => options.trainable.has(p.name));
-  if (trained.length === 0) {
-    throw new VersusError('usage', 'no parameter of the graph trains', {
-      where: `graph ${graph.name}`,
-      next: 'choose a scope or targets that cover a parameter which the loss depends on',
-    });
-  }
-  const params = graph.params.filter((p) => options.trainable.has(p.name) || buffers.has(p.name));
-  const moved = new Set(params.map((p) => p.name));
-  const kept = new Set([loss, ...buffers.values()]);
-  const open: Graph = dropDead({
-    ...graph,
-    inputs: [...graph.inputs, ...params.map(({ name, dtype, shape }) => ({ name, dtype, shape }))],
-    params: graph.params.filter((p) => !moved.has(p.name)),
-    outputs: graph.outputs.filter((o) => kept.has(o.name)),
-  });
-  const whole = await recognised(open);
-  const g = GraphBuilder.over(whole, inferTypes(whole, {}).types);
-  const names = trained.map((p) => p.name);
-  const gradients = addGradients(g, new Map([[loss, g.scalar(1)]]), names);
+  const { loss, buffers } = forward;
+  const open = await opened(forward, options.trainable, new Set([loss, ...buffers.values()]));
+  const { params, trained: names } = open;
+  const { g, gradients } = differentiated(open, loss);
   const { clipNorm, microBatches } = options;
   const update = addOptimiser(
     g,
@@ -94,11 +71,4 @@ export async function trainingStep(forward: Forward, options: StepOptions): Prom
     loss,
     ...(update.norm && { norm: update.norm }),
   };
-}
-
-/** Patterns as the operators that they are: the gradient of one operator is far cheaper than those of its pieces. */
-async function recognised(graph: Graph): Promise<Graph> {
-  let made = graph;
-  for (const pass of [recogniseNorms, recogniseActivations, recogniseSoftmax]) made = await pass(made);
-  return dropDead(made);
 }

@@ -48,15 +48,29 @@ export class Trainer {
     const kept = new Set(step.state.map((s) => s.output));
     const session = await openArtifactResident(backend, artifacts.step!, open, (output) => kept.has(output));
     try {
-      const residents: Record<string, Resident> = {};
-      for await (const [input, tensor] of initialState(model, step, state)) {
-        residents[input] = await session.put(tensor);
-      }
-      return new Trainer(step, session, residents, `training ${model.name} on ${backend.name}`);
+      return await Trainer.over(session, model, step, `training ${model.name} on ${backend.name}`, state);
     } catch (error) {
       await session.close();
       throw error;
     }
+  }
+
+  /**
+   * Over a session that is open already and keeps all of the step's state; several trainers may take turns on one.
+   * @param where what errors name
+   */
+  static async over(
+    session: ResidentSession,
+    model: ModelDef,
+    step: TrainingStep,
+    where: string,
+    state: Tensors = {},
+  ): Promise<Trainer> {
+    const residents: Record<string, Resident> = {};
+    for await (const [input, tensor] of initialState(model, step, state)) {
+      residents[input] = await session.put(tensor);
+    }
+    return new Trainer(step, session, residents, where);
   }
 
   private constructor(
@@ -117,6 +131,12 @@ export class Trainer {
   async read(input: string): Promise<Tensor> {
     const { dtype, shape, data } = await this.#session.read(this.#state[input]!);
     return { dtype, shape, data: data.slice() };
+  }
+
+  /** Frees the state and leaves the session open, for another trainer. */
+  release(): void {
+    for (const resident of Object.values(this.#state)) resident.dispose();
+    this.#state = {};
   }
 
   async close(): Promise<void> {
