@@ -17,7 +17,7 @@ const ALLOWED: Record<string, readonly string[]> = {
   weights: ['transform', 'graph', 'core'],
   inspect: ['transform', 'graph', 'core'],
   backends: ['transform', 'graph', 'core'],
-  workloads: ['data', 'graph', 'core'],
+  workloads: ['training', 'estimate', 'weights', 'data', 'graph', 'core'],
   training: ['transform', 'weights', 'data', 'graph', 'core'],
   estimate: ['graph', 'core'],
   profile: ['graph', 'core'],

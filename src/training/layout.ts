@@ -58,6 +58,51 @@ export function parameterShape(state: StateTensor, params: readonly Param[]): re
   return params.find((p) => p.name === state.of)?.shape ?? state.shape;
 }
 
+/**
+ * A graph that is fed parameters as one that is fed them in the form in which a step keeps them: a view, and where the graph
+ * reads a matrix the other way round a transposition, stand behind such inputs.
+ */
+export function readingState(graph: Graph, state: readonly StateTensor[], params: readonly Param[]): Graph {
+  const fed = new Map(state.map((s) => [s.input, s]));
+  const plain = new Map<string, string>();
+  const nodes: Node[] = [];
+  const shapes: Param[] = [];
+  const view = (from: string, to: string, shape: readonly number[]): void => {
+    const name = `${to}/shape`;
+    const data = BigInt64Array.from(shape, BigInt);
+    shapes.push({ name, dtype: 'int64', shape: [shape.length], role: 'constant', data });
+    nodes.push({ op: 'Reshape', name: `${to}/Reshape`, inputs: [from, name], outputs: [to], attrs: {} });
+  };
+  const inputs = graph.inputs.map((input) => {
+    const kept = fed.get(input.name);
+    if (!kept || kept.shape.join() === input.shape.join()) return input;
+    const { name } = input;
+    const own = parameterShape(kept, params);
+    const turnedHere = kept.transposed === true && input.shape.join() === own.join();
+    const flat = `${name}/as-kept`;
+    view(name, flat, kept.transposed ? own.toReversed() : own);
+    if (turnedHere) {
+      const output = `${name}/as-read`;
+      nodes.push({
+        op: 'Transpose',
+        name: output,
+        inputs: [flat],
+        outputs: [output],
+        attrs: { perm: [1, 0] },
+      });
+    }
+    plain.set(name, turnedHere ? `${name}/as-read` : flat);
+    return { ...input, shape: kept.shape };
+  });
+  if (plain.size === 0) return graph;
+  const renamed = graph.nodes.map((node) => ({
+    ...node,
+    inputs: node.inputs.map((name) => plain.get(name) ?? name),
+  }));
+  const { values: _, ...rest } = graph;
+  return { ...rest, inputs, params: [...graph.params, ...shapes], nodes: [...nodes, ...renamed] };
+}
+
 /** Rows and columns of a tile, both of which then stay in a core's cache. */
 const TILE = 32;
 

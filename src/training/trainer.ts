@@ -32,8 +32,8 @@ export class Divergence extends VersusError {}
 /** A training step on a backend, with its state on the device between steps. */
 export class Trainer {
   readonly step: TrainingStep;
-  /** Identity of the frozen weights by their content: the same on every machine. */
-  readonly frozen: string;
+  /** Identity of the frozen weights by their content: the same on every machine. Null over a session of somebody else's. */
+  readonly frozen: string | null;
   readonly #session: ResidentSession;
   /** Of micro-batches that update nothing. */
   readonly #adding: ResidentSession | undefined;
@@ -71,10 +71,7 @@ export class Trainer {
         if (!artifact) continue;
         sessions.push(await openArtifactResident(backend, artifact, open, (output) => kept.has(output)));
       }
-      const residents: Record<string, Resident> = {};
-      for await (const [input, tensor] of initialState(model.name, weights, step, state, cacheDir)) {
-        residents[input] = await sessions[0]!.put(tensor);
-      }
+      const residents = await put(sessions[0]!, initialState(model.name, weights, step, state, cacheDir));
       const where = `training ${model.name} on ${backend.name}`;
       return new Trainer(step, sessions, residents, { where, frozen, taken });
     } catch (error) {
@@ -83,11 +80,27 @@ export class Trainer {
     }
   }
 
+  /**
+   * Over a session that is open already and keeps all of the step's state; several trainers may take turns on one.
+   * @param where what errors name
+   */
+  static async over(
+    session: ResidentSession,
+    model: ModelDef,
+    step: TrainingStep,
+    where: string,
+    state: Tensors = {},
+  ): Promise<Trainer> {
+    const weights = await wholeWeights(model);
+    const residents = await put(session, initialState(model.name, weights, step, state));
+    return new Trainer(step, [session], residents, { where, frozen: null, taken: 0 });
+  }
+
   private constructor(
     step: TrainingStep,
     [session, adding]: readonly ResidentSession[],
     state: Record<string, Resident>,
-    about: { readonly where: string; readonly frozen: string; readonly taken: number },
+    about: { readonly where: string; readonly frozen: string | null; readonly taken: number },
   ) {
     this.step = step;
     this.frozen = about.frozen;
@@ -178,10 +191,25 @@ export class Trainer {
     return made.data === tensor.data ? { ...made, data: made.data.slice() } : made;
   }
 
+  /** Frees the state and leaves the session open, for another trainer. */
+  release(): void {
+    for (const resident of Object.values(this.#state)) resident.dispose();
+    this.#state = {};
+  }
+
   async close(): Promise<void> {
     await this.#adding?.close();
     await this.#session.close();
   }
+}
+
+async function put(
+  session: ResidentSession,
+  tensors: AsyncIterable<readonly [string, Tensor]>,
+): Promise<Record<string, Resident>> {
+  const residents: Record<string, Resident> = {};
+  for await (const [input, tensor] of tensors) residents[input] = await session.put(tensor);
+  return residents;
 }
 
 async function contentOf(artifact: Artifact): Promise<string> {
@@ -200,10 +228,11 @@ async function* initialState(
   spec: WeightSpec,
   step: TrainingStep,
   given: Tensors,
-  cacheDir: string,
+  cacheDir?: string,
 ): AsyncGenerator<readonly [string, Tensor], void> {
   const drawn = step.params.filter((p) => !Object.hasOwn(given, p.name));
-  const source: WeightSource | null = drawn.length > 0 ? await spec.open(drawn, { cacheDir }) : null;
+  const source: WeightSource | null =
+    drawn.length > 0 ? await spec.open(drawn, cacheDir === undefined ? {} : { cacheDir }) : null;
   try {
     for (const tensor of step.state) {
       const { input, dtype, initial, of } = tensor;

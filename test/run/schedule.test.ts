@@ -30,6 +30,7 @@ const PLAN: Plan = {
   blocked: new Map([['s/w/C/cpu/fp32/b1', { status: 'unavailable', reason: 'no' }]]),
   software: new Set(['soft']),
   suites: [],
+  limits: new Map(),
 };
 
 describe('the order of a run', () => {

@@ -25,7 +25,7 @@ describe('seriesOf', () => {
     { phase: 'decode', ms: [1, 2, 3, 5], items: [1, 1, 1, 1], rep: [0, 0, 1, 1] },
   ];
   const series = (of: 'duration' | 'step' | 'rate' | 'flops', ...phases: string[]) =>
-    Array.from(seriesOf(phases.length ? { of, phases } : { of }, samples, 5e6));
+    Array.from(seriesOf(phases.length ? { of, phases } : { of }, samples, { macs: 5e6 }));
 
   it('sums durations over phases and steps of a repetition', () => {
     expect(series('duration')).toEqual([13, 28]);
