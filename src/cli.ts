@@ -2,6 +2,7 @@ import { Command, CommanderError } from 'commander';
 import { declareWith } from './cli/declare.ts';
 import { addLooking } from './cli/looking.ts';
 import { addMeasuring } from './cli/measuring.ts';
+import { addTraining } from './cli/training.ts';
 import { version } from './commands/version.ts';
 import { reasonOf, VersusError } from './core/errors.ts';
 
@@ -31,6 +32,7 @@ Exit codes: 0 ok · 1 regression · 2 usage or config · 3 invalid results or in
     );
   const declare = declareWith(done);
   addMeasuring(root, declare);
+  addTraining(root, declare);
   addLooking(root, declare);
   return root;
 }

@@ -127,6 +127,7 @@ attention that a runtime fused. What is timed is each node by itself; the whole 
     .option('--dim <name=n...>', 'size of a symbolic dimension', list)
     .option('--precision <name>', 'fp32, fp16, int8 or int4', 'fp32')
     .option('--seed <n>', 'of the inputs that are drawn', '0')
+    .option('--weights <source>', "of a model: a checkpoint in place of the model's own (see export)")
     .option(
       '--tolerance <x>',
       "largest |difference| ÷ max(1, largest |expected|) (default: 1e-4 recorded, else the config's)",
@@ -161,10 +162,11 @@ Exit codes: 0 every output is equal · 3 not`,
       '--weights <source>',
       'checkpoint: a .safetensors file, an index or their folder; or hub:owner/name@revision',
     )
+    .option('--adapter <dir>', 'a LoRA in PEFT’s format, merged into the weights')
     .addOption(json())
     .addHelpText(
       'after',
-      '\nExamples:\n  versus export resnet-50 --out ./resnet-50\n  versus export vit-b-16 --weights ./vit-base-patch16-224 --out ./vit',
+      '\nExamples:\n  versus export resnet-50 --out ./resnet-50\n  versus export vit-b-16 --weights ./vit-base-patch16-224 --out ./vit\n  versus export llama-tiny --adapter ./training/llama-tiny/step-100 --out ./merged',
     )
     .action(
       declare(

@@ -3,10 +3,13 @@ import { cp, mkdir } from 'node:fs/promises';
 import { dirname, join, relative, resolve } from 'node:path';
 import { PRECISIONS, type Precision } from '../core/backend.ts';
 import { VersusError } from '../core/errors.ts';
-import type { Artifact } from '../core/model.ts';
+import type { Artifact, ModelDef } from '../core/model.ts';
 import { requireNames } from '../core/names.ts';
 import { openOnnx } from '../graph/onnx/index.ts';
-import { prepareArtifacts, requireSpace } from '../weights/index.ts';
+import { loadAdapter } from '../training/adapter.ts';
+import { merged } from '../training/merge.ts';
+import { loraTargets } from '../transform/lora-targets.ts';
+import { prepareArtifacts, requireSpace, seeded } from '../weights/index.ts';
 import { type CommonOptions, cacheDir, lookingContextOf, print, printJson } from './context.ts';
 import { findModel } from './select.ts';
 import { weightsOption } from './weights-option.ts';
@@ -15,6 +18,7 @@ interface ExportOptions extends CommonOptions {
   readonly out: string;
   readonly precision: string;
   readonly weights?: string;
+  readonly adapter?: string;
 }
 
 /** `versus export MODEL --out DIR`: one .onnx per graph and weights.safetensors, which they share as external data. */
@@ -26,7 +30,8 @@ export async function exportCommand(name: string, options: ExportOptions): Promi
     throw new VersusError('usage', `${out} is not empty`, { next: 'name a new folder with --out' });
   }
   const found = await findModel(loaded.config, name);
-  const model = options.weights === undefined ? found : { ...found, weights: weightsOption(options.weights) };
+  const base = options.weights === undefined ? found : { ...found, weights: weightsOption(options.weights) };
+  const model = options.adapter === undefined ? base : await withAdapter(base, options.adapter);
   const artifacts = await prepareArtifacts(model, {
     cacheDir: cacheDir(loaded),
     maxBytes: loaded.config.cache.maxBytes,
@@ -49,6 +54,15 @@ export async function exportCommand(name: string, options: ExportOptions): Promi
   if (options.json) printJson({ model: model.name, out, files: [...copies.keys()] });
   else for (const file of copies.keys()) print(file);
   return 0;
+}
+
+/** The model with an adapter merged into its weights. @throws VersusError as `loadAdapter` and `merged` */
+async function withAdapter(model: ModelDef, folder: string): Promise<ModelDef> {
+  const graphs = Object.values(await model.build(model.config));
+  const { spec, tensors } = await loadAdapter(folder, graphs, { model: model.name });
+  const targets = loraTargets(graphs, spec, { model: model.name });
+  const tied = spec.tied ?? true;
+  return { ...model, weights: merged(model.weights ?? seeded(), { targets, tied }, tensors) };
 }
 
 /** An artifact of ours has its folder to itself; a user's own file shares it with anything. */

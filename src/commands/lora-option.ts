@@ -1,16 +1,16 @@
 import { reasonOf, VersusError } from '../core/errors.ts';
 import type { LoraSpec } from '../transform/lora-targets.ts';
-import { wholeNumber } from './numbers.ts';
+import { realNumber, wholeNumber } from './numbers.ts';
 
 /** PEFT's defaults. */
 const DEFAULTS = { r: 8, alpha: 8 };
 /** No layer is as wide, so no rank is of use. */
 const LARGEST = 1 << 20;
-const KEYS = ['r', 'alpha', 'targets'] as const;
+const KEYS = ['r', 'alpha', 'dropout', 'targets'] as const;
 
 /**
  * `--lora`: settings with commas between them, `r=8,alpha=16,targets=q_proj,v_proj`. What follows a comma and is no setting
- * goes on the list before it, so target names need no other separator; `|` is one too. `targets=/…/` is a pattern for whole
+ * goes on the list before it, so target names need no other separator; `|` and `+` are, too. `targets=/…/` is a pattern for whole
  * names of modules (which may hold commas, and `/` as `\/`), `targets=all-linear` every linear layer but the output's.
  * @throws VersusError `usage` that says what is expected
  */
@@ -33,7 +33,11 @@ export function loraOption(text: string): LoraSpec {
     if (whole > LARGEST) throw wrong(`${name} can be ${LARGEST} at most, it is ${value}`);
     return whole;
   };
-  return { r: number('r'), alpha: number('alpha'), targets: targetsOf(settings.get('targets') ?? []) };
+  const [dropout] = settings.get('dropout') ?? [];
+  return {
+    ...{ r: number('r'), alpha: number('alpha'), targets: targetsOf(settings.get('targets') ?? []) },
+    ...(dropout !== undefined && { dropout: realNumber('--lora dropout', dropout, { below: 1 }) }),
+  };
 }
 
 /** Cut at commas outside a `/…/`. */
@@ -53,7 +57,7 @@ function targetsOf(values: readonly string[]): LoraSpec['targets'] {
   }
   if (values.length === 1 && first.toLowerCase() === 'all-linear') return 'all-linear';
   const names = values
-    .flatMap((value) => value.split('|'))
+    .flatMap((value) => value.split(/[|+]/))
     .map((name) => name.trim())
     .filter((name) => name !== '');
   if (names.length === 0) throw wrong('it names no targets');
@@ -62,6 +66,6 @@ function targetsOf(values: readonly string[]): LoraSpec['targets'] {
 
 function wrong(problem: string): VersusError {
   return new VersusError('usage', `--lora: ${problem}`, {
-    next: 'its settings are r, alpha and targets, for example --lora r=8,alpha=16,targets=q_proj,v_proj or --lora r=8,targets=all-linear',
+    next: 'its settings are r, alpha, dropout and targets, for example --lora r=8,alpha=16,targets=q_proj,v_proj or --lora r=8,targets=all-linear',
   });
 }

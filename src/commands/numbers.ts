@@ -9,6 +9,19 @@ export function wholeNumber(option: string, text: string, min = 1): number {
   return value;
 }
 
+/** A number of at least 0 from an option's text, `above` and `below` what is given. @throws VersusError `usage` */
+export function realNumber(
+  option: string,
+  text: string,
+  { above, below = Number.POSITIVE_INFINITY }: { readonly above?: number; readonly below?: number } = {},
+): number {
+  const value = text.trim() === '' ? Number.NaN : Number(text);
+  if (value < below && (above === undefined ? value >= 0 : value > above)) return value;
+  const low = above === undefined ? 'of at least 0' : `above ${above}`;
+  const high = below === Number.POSITIVE_INFINITY ? '' : ` and below ${below}`;
+  throw new VersusError('usage', `${option}: expected a number ${low}${high}, got '${text}'`);
+}
+
 /** Sizes of symbolic dimensions from `NAME=N` texts. @throws VersusError `usage` */
 export function dimensionSizes(texts: readonly string[]): Record<string, number> {
   return Object.fromEntries(

@@ -58,13 +58,15 @@ export function progressPrinter(stream: NodeJS.WriteStream = process.stderr): (e
   };
 }
 
-function bar(done: number, total: number): string {
+/** `█████░░░ 5/8` */
+export function bar(done: number, total: number): string {
   const width = 20;
   const full = total === 0 ? 0 : Math.round((done / total) * width);
   return `${'█'.repeat(full)}${'░'.repeat(width - full)} ${done}/${total}`;
 }
 
-function eta(ms: number | null): string {
+/** `ETA 2 min 5 s` */
+export function eta(ms: number | null): string {
   if (ms === null) return 'ETA –';
   const seconds = Math.ceil(ms / 1000);
   return seconds < 60 ? `ETA ${seconds} s` : `ETA ${Math.floor(seconds / 60)} min ${seconds % 60} s`;

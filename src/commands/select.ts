@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs';
 import { basename, resolve } from 'node:path';
 import type { Backend } from '../core/backend.ts';
 import type { Config } from '../core/config.ts';
+import { VersusError } from '../core/errors.ts';
 import type { ModelDef } from '../core/model.ts';
 import { unknownName } from '../core/names.ts';
 import { openOnnx } from '../graph/onnx/index.ts';
@@ -51,4 +52,13 @@ export function findBackend(config: Config, name: string): Backend {
       config.backends.map((candidate) => candidate.name),
     );
   return backend;
+}
+
+/** @throws VersusError `infrastructure` when it cannot run here, with what would change that */
+export async function requireAvailable(backend: Backend): Promise<void> {
+  const answer = await backend.probe();
+  if (answer.available) return;
+  throw new VersusError('infrastructure', `${backend.name} cannot run here: ${answer.reason}`, {
+    ...(answer.fix === null ? {} : { next: answer.fix }),
+  });
 }

@@ -10,8 +10,9 @@ import { verifyModel } from '../verify/model.ts';
 import { bisectFolder, bisectModel } from '../verify/where.ts';
 import { type CommonOptions, cacheDir, lookingContextOf, print, printJson, say } from './context.ts';
 import { dimensionSizes, wholeNumber } from './numbers.ts';
-import { findBackend, findModel } from './select.ts';
+import { findBackend, findModel, requireAvailable } from './select.ts';
 import { bisectionLines, folderLines, modelLines } from './verify-lines.ts';
+import { weightsOption } from './weights-option.ts';
 
 interface VerifyOptions extends CommonOptions {
   readonly backend?: readonly string[];
@@ -22,6 +23,7 @@ interface VerifyOptions extends CommonOptions {
   readonly precision: string;
   readonly seed: string;
   readonly tolerance?: string;
+  readonly weights?: string;
   readonly quiet?: boolean;
 }
 
@@ -122,7 +124,8 @@ async function verifySeeded(
     dims: dimensionSizes(options.dim ?? []),
     progress: progressOf(options),
   };
-  const model = await findModel(config, name);
+  const found = await findModel(config, name);
+  const model = options.weights === undefined ? found : { ...found, weights: weightsOption(options.weights) };
   const verdict = await verifyModel(model, backends, reference, settings);
   const bisections: Bisection[] = [];
   for (const backend of options.bisect ? backends : []) {
@@ -133,15 +136,6 @@ async function verifySeeded(
   if (options.json) printJson({ ...verdict, ...(options.bisect && { bisections }) });
   else print([...modelLines(verdict), ...bisectionLines(bisections)].join('\n'));
   return verdict.agrees ? 0 : 3;
-}
-
-/** @throws VersusError `infrastructure` when it cannot run here, with what would change that */
-async function requireAvailable(backend: Backend): Promise<void> {
-  const answer = await backend.probe();
-  if (answer.available) return;
-  throw new VersusError('infrastructure', `${backend.name} cannot run here: ${answer.reason}`, {
-    ...(answer.fix === null ? {} : { next: answer.fix }),
-  });
 }
 
 /** One of several that cannot run here is a line of the table, not the end of the command. */

@@ -112,6 +112,8 @@ export interface BroughtGraphs {
 /** A weight source that has not been opened: what a config file says. `params` are all weights and buffers of the model. */
 export interface WeightSpec {
   readonly label: string;
+  /** Where a checkpoint on this machine lies: its file, or the folder that has its configuration, too. */
+  readonly path?: string;
   open(params: readonly Param[], options?: WeightOptions): Promise<WeightSource>;
   /**
    * Weights that come inside graphs: ONNX files by graph name, used as they are in place of what `build` makes.

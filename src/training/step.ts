@@ -1,19 +1,18 @@
-import { VersusError } from '../core/errors.ts';
 import type { Graph, Param, ValueInfo } from '../core/graph.ts';
-import { GraphBuilder } from '../graph/builder.ts';
-import { inferTypes } from '../graph/infer.ts';
 import { dropDead } from '../transform/drop-dead.ts';
-import { addGradients } from '../transform/gradient/index.ts';
+import { leastPeak } from '../transform/least-peak.ts';
 import { lower, type Target } from '../transform/lower/index.ts';
+import { inBlocks } from '../transform/optimiser/blocks.ts';
 import {
+  addAccumulation,
   addOptimiser,
   type Gradients,
   type OptimiserSpec,
   type StateTensor,
 } from '../transform/optimiser/index.ts';
-import { recogniseActivations } from '../transform/recognise-activation.ts';
-import { recogniseNorms } from '../transform/recognise-norm.ts';
-import { recogniseSoftmax } from '../transform/recognise-softmax.ts';
+import { ownProducts } from '../transform/own-products.ts';
+import { tidy } from '../transform/tidy.ts';
+import { type Backward, backwardOf } from './backward.ts';
 import type { Forward } from './forward/index.ts';
 import { orderedUpdates } from './in-place.ts';
 
@@ -23,6 +22,12 @@ export interface StepOptions extends Pick<Gradients, 'clipNorm' | 'microBatches'
   readonly optimiser: OptimiserSpec;
   /** What the backend computes besides the standard operators. */
   readonly target?: Target;
+  /**
+   * `fp16`: forward and backward in float16, with the weights that train, their update and the loss in float32. The gradient is
+   * that of the loss times `loss_scale`, a scalar; where it overflows the step changes nothing (Micikevicius et al., "Mixed
+   * precision training", 2018).
+   */
+  readonly precision?: 'fp32' | 'fp16';
 }
 
 /** One training step as a graph: a batch, scalars and the state go in, the loss and the next state come out. */
@@ -32,6 +37,7 @@ export interface TrainingStep {
   readonly inputs: readonly ValueInfo[];
   /** Inputs of one float32 number that change with every step. */
   readonly scalars: readonly string[];
+  /** As it is fed: for some targets otherwise than in its parameter's shape (`layout.ts` turns it back). */
   readonly state: readonly StateTensor[];
   /** The parameters behind the weights and buffers of the state, for whoever draws or loads their numbers. */
   readonly params: readonly Param[];
@@ -39,66 +45,75 @@ export interface TrainingStep {
   readonly loss: string;
   /** Output: the gradients' norm ahead of clipping, where it is computed. */
   readonly norm?: string;
+  /** Output: 1 where the step was taken, 0 where a gradient overflowed; with a scaled loss. */
+  readonly finite?: string;
+  /** What all micro-batches of a step but the last go through, where it has several. */
+  readonly accumulation?: Accumulation;
+}
+
+/** Forward and backward of a micro-batch, whose gradients are added to those before it; nothing is updated. */
+export interface Accumulation {
+  /** Fed a batch, weights and `scalars`; gives the step's loss. */
+  readonly graph: Graph;
+  /** Those of the step's scalars that it reads. */
+  readonly scalars: readonly string[];
+  /** What it changes: sums of gradients, and buffers. */
+  readonly state: readonly StateTensor[];
+  /** Inputs that it reads and leaves as they are: the weights. */
+  readonly reads: readonly string[];
 }
 
 /**
  * Forward, backward and update of one batch as one graph. Every output of the state may be written over its own input while
- * the graph runs: all that reads the old numbers comes before what makes the new ones.
+ * the graph runs: all that reads the old numbers comes before what makes the new ones. The order of the nodes is one of low peak
+ * memory.
  *
  * @throws VersusError `usage` when nothing trains, `unsupported` naming operator and node where a gradient is missing
  */
 export async function trainingStep(forward: Forward, options: StepOptions): Promise<TrainingStep> {
-  const { graph, loss, buffers } = forward;
-  const trained = graph.params.filter((p) => options.trainable.has(p.name));
-  if (trained.length === 0) {
-    throw new VersusError('usage', 'no parameter of the graph trains', {
-      where: `graph ${graph.name}`,
-      next: 'choose a scope or targets that cover a parameter which the loss depends on',
-    });
-  }
-  const params = graph.params.filter((p) => options.trainable.has(p.name) || buffers.has(p.name));
-  const moved = new Set(params.map((p) => p.name));
-  const kept = new Set([loss, ...buffers.values()]);
-  const open: Graph = dropDead({
-    ...graph,
-    inputs: [...graph.inputs, ...params.map(({ name, dtype, shape }) => ({ name, dtype, shape }))],
-    params: graph.params.filter((p) => !moved.has(p.name)),
-    outputs: graph.outputs.filter((o) => kept.has(o.name)),
+  const backward = await backwardOf(forward, options);
+  const { g, trained, params, lossScale } = backward;
+  const { clipNorm, microBatches = 1, target } = options;
+  const update = addOptimiser(g, trained, options.optimiser, {
+    ...(clipNorm !== undefined && { clipNorm }),
+    ...(microBatches > 1 && { microBatches }),
+    ...(lossScale && { lossScale }),
   });
-  const whole = await recognised(open);
-  const g = GraphBuilder.over(whole, inferTypes(whole, {}).types);
-  const names = trained.map((p) => p.name);
-  const gradients = addGradients(g, new Map([[loss, g.scalar(1)]]), names);
-  const { clipNorm, microBatches } = options;
-  const update = addOptimiser(
-    g,
-    names.map((name) => ({ name, value: g.value(name), gradient: gradients.get(name)! })),
-    options.optimiser,
-    { ...(clipNorm !== undefined && { clipNorm }), ...(microBatches !== undefined && { microBatches }) },
-  );
-  const running = params
-    .filter((p) => buffers.has(p.name))
-    .map(
-      ({ name, dtype, shape }): StateTensor => ({
-        ...{ input: name, output: buffers.get(name)!, dtype, shape, of: name, holds: 'buffer' },
-      }),
-    );
-  const state = [...update.state, ...running];
-  const made = dropDead(lower(dropDead(g.build()), options.target));
+  const { graph, state } = finished(backward, update.state, target);
+  // Micro-batches read the weights in their own shape.
+  const blocks = target?.subgraphs && microBatches === 1;
   return {
-    graph: orderedUpdates(made, state),
+    ...(blocks ? inBlocks(graph, state) : { graph, state }),
     inputs: forward.inputs,
-    scalars: update.scalars,
-    state,
+    scalars: [...update.scalars, ...(lossScale ? [lossScale.name] : [])],
     params,
-    loss,
+    loss: forward.loss,
     ...(update.norm && { norm: update.norm }),
+    ...(update.finite && { finite: update.finite }),
+    ...(microBatches > 1 && { accumulation: await accumulation(forward, options) }),
   };
 }
 
-/** Patterns as the operators that they are: the gradient of one operator is far cheaper than those of its pieces. */
-async function recognised(graph: Graph): Promise<Graph> {
-  let made = graph;
-  for (const pass of [recogniseNorms, recogniseActivations, recogniseSoftmax]) made = await pass(made);
-  return dropDead(made);
+async function accumulation(forward: Forward, options: StepOptions): Promise<Accumulation> {
+  const backward = await backwardOf(forward, options);
+  const { g, trained, params, lossScale } = backward;
+  const { graph, state } = finished(backward, addAccumulation(g, trained), options.target);
+  const changed = new Set(state.map((s) => s.input));
+  const reads = params.map((p) => p.name).filter((name) => !changed.has(name));
+  return { graph, state, reads, scalars: lossScale ? [lossScale.name] : [] };
+}
+
+/** What was appended, as the target computes it, in an order in which the state may be written over. */
+function finished(
+  { g, running, transposed }: Backward,
+  own: readonly StateTensor[],
+  target: Target | undefined,
+): { graph: Graph; state: readonly StateTensor[] } {
+  const state = [...own, ...running].map(
+    (s): StateTensor => (transposed.has(s.of) ? { ...s, transposed: true } : s),
+  );
+  const lowered = tidy(lower(dropDead(g.build()), target));
+  const made = dropDead(target?.microsoft ? ownProducts(lowered) : lowered);
+  const graph = leastPeak(orderedUpdates(made, state), new Set(state.map((s) => s.output)));
+  return { graph, state };
 }

@@ -1,32 +1,45 @@
 import type { Backend, OpenOptions, Resident, ResidentSession } from '../core/backend.ts';
 import { VersusError } from '../core/errors.ts';
-import type { ModelDef, WeightSource } from '../core/model.ts';
+import type { Artifact, ModelDef, WeightSource, WeightSpec } from '../core/model.ts';
 import { readParam } from '../core/read-param.ts';
 import { allocate, elementCount, float32, type Tensor, type Tensors, toNumbers } from '../core/tensor.ts';
-import { openArtifactResident, prepareArtifacts, seeded } from '../weights/index.ts';
+import { openArtifactResident, prepareArtifacts } from '../weights/index.ts';
+import { asParameter, parameterShape, stored } from './layout.ts';
 import type { TrainingStep } from './step.ts';
+import { wholeWeights } from './whole.ts';
 
 export interface TrainerOptions {
   readonly backend: Backend;
   readonly open?: OpenOptions;
   readonly cacheDir: string;
   readonly maxBytes: number;
+  /** Steps that were taken before, by a training that goes on; 0 when left out. */
+  readonly taken?: number;
 }
 
 export interface StepResult {
-  /** Of the batch, with the weights before the step. */
+  /** Of the batch, with the weights before the step; of several micro-batches their mean. */
   readonly loss: number;
   /** Norm of the gradients ahead of clipping, where the step computes it. */
   readonly norm?: number;
+  /** False where a gradient of a scaled loss overflowed, and the state stayed as it was. */
+  readonly taken: boolean;
 }
+
+/** The loss is no finite number: the weights that gave it are of no use. */
+export class Divergence extends VersusError {}
 
 /** A training step on a backend, with its state on the device between steps. */
 export class Trainer {
   readonly step: TrainingStep;
+  /** Identity of the frozen weights by their content: the same on every machine. */
+  readonly frozen: string;
   readonly #session: ResidentSession;
+  /** Of micro-batches that update nothing. */
+  readonly #adding: ResidentSession | undefined;
   readonly #where: string;
   #state: Record<string, Resident>;
-  #steps = 0;
+  #steps: number;
 
   /**
    * Opens the step and puts its state on the device. The frozen weights lie in the artifact, as for inference.
@@ -41,34 +54,48 @@ export class Trainer {
     options: TrainerOptions,
     state: Tensors = {},
   ): Promise<Trainer> {
-    const { backend, cacheDir, maxBytes } = options;
+    const { backend, cacheDir, maxBytes, taken = 0 } = options;
     const open: OpenOptions = { precision: 'fp32', ...backend.training?.open, ...options.open };
-    const own: ModelDef = { ...model, name: `${model.name}.train`, build: () => ({ step: step.graph }) };
+    const weights = await wholeWeights(model);
+    const adding = step.accumulation;
+    const build = () => ({ step: step.graph, ...(adding && { accumulation: adding.graph }) });
+    const { files: _, ...rest } = model;
+    const own: ModelDef = { ...rest, name: `${model.name}.train`, weights, build };
     const artifacts = await prepareArtifacts(own, { cacheDir, maxBytes, precision: 'fp32' });
-    const kept = new Set(step.state.map((s) => s.output));
-    const session = await openArtifactResident(backend, artifacts.step!, open, (output) => kept.has(output));
+    const frozen = await contentOf(artifacts.step!);
+    const kept = new Set([...step.state, ...(adding?.state ?? [])].map((s) => s.output));
+    const sessions: ResidentSession[] = [];
     try {
-      const residents: Record<string, Resident> = {};
-      for await (const [input, tensor] of initialState(model, step, state)) {
-        residents[input] = await session.put(tensor);
+      for (const name of ['step', 'accumulation']) {
+        const artifact = artifacts[name];
+        if (!artifact) continue;
+        sessions.push(await openArtifactResident(backend, artifact, open, (output) => kept.has(output)));
       }
-      return new Trainer(step, session, residents, `training ${model.name} on ${backend.name}`);
+      const residents: Record<string, Resident> = {};
+      for await (const [input, tensor] of initialState(model.name, weights, step, state, cacheDir)) {
+        residents[input] = await sessions[0]!.put(tensor);
+      }
+      const where = `training ${model.name} on ${backend.name}`;
+      return new Trainer(step, sessions, residents, { where, frozen, taken });
     } catch (error) {
-      await session.close();
+      for (const session of sessions) await session.close();
       throw error;
     }
   }
 
   private constructor(
     step: TrainingStep,
-    session: ResidentSession,
+    [session, adding]: readonly ResidentSession[],
     state: Record<string, Resident>,
-    where: string,
+    about: { readonly where: string; readonly frozen: string; readonly taken: number },
   ) {
     this.step = step;
-    this.#session = session;
+    this.frozen = about.frozen;
+    this.#session = session!;
+    this.#adding = adding;
     this.#state = state;
-    this.#where = where;
+    this.#where = about.where;
+    this.#steps = about.taken;
   }
 
   /** What is open, for placement, options and traffic. */
@@ -76,86 +103,129 @@ export class Trainer {
     return this.#session;
   }
 
-  /** Steps taken since it was opened. */
+  /** Steps taken, those before it was opened among them. */
   get steps(): number {
     return this.#steps;
   }
 
-  /** The present state by input, for sessions of the same backend that read it; this trainer goes on owning it. */
+  /**
+   * The present state by input, laid out as `step.state` says, for sessions of the same backend that read it; this trainer goes
+   * on owning it.
+   */
   get state(): Readonly<Record<string, Resident>> {
     return this.#state;
   }
 
   /**
-   * One step over a batch.
+   * One step over a batch, or over the micro-batches that it is made of.
    *
    * @param scalars numbers of `step.scalars`
-   * @throws VersusError `input` when the loss is no finite number: names the step; the state is then of no use any more
+   * @throws Divergence `input` when the loss is no finite number: names the step; the state is then of no use any more
    */
-  async run(batch: Tensors, scalars: Readonly<Record<string, number>>): Promise<StepResult> {
+  async run(
+    batch: Tensors | readonly Tensors[],
+    scalars: Readonly<Record<string, number>>,
+  ): Promise<StepResult> {
     const { step } = this;
+    const parts = Array.isArray(batch) ? (batch as readonly Tensors[]) : [batch as Tensors];
+    const losses: number[] = [];
+    for (const part of parts.slice(0, -1)) losses.push(await this.#add(part, scalars));
     const numbers = step.scalars.map((name) => [name, float32([], [scalars[name]!])] as const);
     const donated = step.state.map(({ input, output }) => [output, this.#state[input]!] as const);
     const { host, kept } = await this.#session.run(
-      { ...batch, ...Object.fromEntries(numbers), ...this.#state },
+      { ...parts.at(-1), ...Object.fromEntries(numbers), ...this.#state },
       undefined,
       Object.fromEntries(donated),
     );
     for (const { input, output } of step.state) this.#state[input] = kept[output]!;
     this.#steps++;
-    const loss = toNumbers(host[step.loss]!)[0]!;
-    if (!Number.isFinite(loss)) {
-      throw new VersusError('input', `the loss of step ${this.#steps} is ${loss}`, {
+    losses.push(toNumbers(host[step.loss]!)[0]!);
+    const loss = losses.reduce((sum, l) => sum + l, 0) / losses.length;
+    const taken = !step.finite || toNumbers(host[step.finite]!)[0] === 1;
+    // A smaller scale of the loss may yet bring a finite step.
+    const hopeless = taken || (scalars.loss_scale ?? 1) <= 1;
+    if (hopeless && !(taken && Number.isFinite(loss))) {
+      throw new Divergence('input', `the loss of step ${this.#steps} is ${loss}`, {
         where: this.#where,
         next: 'train with a smaller learning rate, a warm-up or clipped gradients, from the last checkpoint',
       });
     }
-    return { loss, ...(step.norm && { norm: toNumbers(host[step.norm]!)[0]! }) };
+    return { loss, taken, ...(step.norm && { norm: toNumbers(host[step.norm]!)[0]! }) };
   }
 
-  /** A tensor of the state on the host, as a copy that later steps leave alone. */
+  /** A micro-batch's gradients onto the sums. @returns its loss */
+  async #add(part: Tensors, scalars: Readonly<Record<string, number>>): Promise<number> {
+    const { accumulation, loss } = this.step;
+    if (!accumulation || !this.#adding) throw new TypeError('the step was not made for micro-batches');
+    const { state, reads } = accumulation;
+    const read = [...reads, ...state.map((s) => s.input)].map((name) => [name, this.#state[name]!] as const);
+    const donated = state.map(({ input, output }) => [output, this.#state[input]!] as const);
+    const numbers = accumulation.scalars.map((name) => [name, float32([], [scalars[name]!])] as const);
+    const { host, kept } = await this.#adding.run(
+      { ...part, ...Object.fromEntries(numbers), ...Object.fromEntries(read) },
+      undefined,
+      Object.fromEntries(donated),
+    );
+    for (const { input, output } of state) this.#state[input] = kept[output]!;
+    return toNumbers(host[loss]!)[0]!;
+  }
+
+  /** A tensor of the state on the host in the shape of its parameter, as a copy that later steps leave alone. */
   async read(input: string): Promise<Tensor> {
-    const { dtype, shape, data } = await this.#session.read(this.#state[input]!);
-    return { dtype, shape, data: data.slice() };
+    const tensor = await this.#session.read(this.#state[input]!);
+    const state = this.step.state.find((s) => s.input === input)!;
+    const made = asParameter(tensor, state, this.step.params);
+    return made.data === tensor.data ? { ...made, data: made.data.slice() } : made;
   }
 
   async close(): Promise<void> {
+    await this.#adding?.close();
     await this.#session.close();
   }
 }
 
+async function contentOf(artifact: Artifact): Promise<string> {
+  const weights = await artifact.weights();
+  await weights.close();
+  return weights.content ?? weights.id;
+}
+
 /**
- * What a step starts from: given numbers, the model's own for weights and buffers, the optimiser's for the rest.
+ * What a step starts from, laid out as it is fed: given numbers (in the shapes of the parameters), the model's own for weights
+ * and buffers, the optimiser's for the rest.
  * @throws VersusError `input` for given numbers of another type or shape
  */
-export async function* initialState(
-  model: ModelDef,
+async function* initialState(
+  model: string,
+  spec: WeightSpec,
   step: TrainingStep,
-  given: Tensors = {},
+  given: Tensors,
+  cacheDir: string,
 ): AsyncGenerator<readonly [string, Tensor], void> {
   const drawn = step.params.filter((p) => !Object.hasOwn(given, p.name));
-  const spec = model.weights ?? seeded();
-  const source: WeightSource | null = drawn.length > 0 ? await spec.open(drawn) : null;
+  const source: WeightSource | null = drawn.length > 0 ? await spec.open(drawn, { cacheDir }) : null;
   try {
-    for (const { input, dtype, shape, initial, of } of step.state) {
+    for (const tensor of step.state) {
+      const { input, dtype, initial, of } = tensor;
+      const shape = parameterShape(tensor, step.params);
       const known = Object.hasOwn(given, input) ? given[input] : undefined;
       if (known && (known.dtype !== dtype || known.shape.join() !== shape.join())) {
         throw new VersusError(
           'input',
           `${input} is ${known.dtype} [${known.shape}], not ${dtype} [${shape}]`,
           {
-            where: `the state of ${model.name}`,
+            where: `the state of ${model}`,
             next: 'resume from a checkpoint of the same model, scope and optimiser',
           },
         );
       }
       const param = step.params.find((p) => p.name === of);
-      if (known) yield [input, known];
-      else if (initial === undefined) yield [input, await readParam(source!, param!)];
+      if (known) yield [input, stored(known, tensor)];
+      else if (initial === undefined) yield [input, stored(await readParam(source!, param!), tensor)];
       else {
         const data = allocate(dtype, elementCount(shape));
         if (initial !== 0) (data as Float32Array).fill(initial);
-        yield [input, { dtype, shape, data }];
+        yield [input, { dtype, shape: tensor.shape, data }];
       }
     }
   } finally {

@@ -28,7 +28,7 @@ export interface CheckpointOptions {
 export function safetensors(path: string, options: CheckpointOptions = {}): WeightSpec {
   const label = `safetensors(${path})`;
   return {
-    label,
+    ...{ label, path: resolve(path) },
     open: (params) => openCheckpoint(resolve(path), params, options, { label }),
   };
 }

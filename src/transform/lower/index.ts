@@ -18,6 +18,8 @@ export interface Target {
   readonly keep?: (node: Node) => boolean;
   /** It is onnxruntime: its own operators may come out where one stands for several. */
   readonly microsoft?: boolean;
+  /** It runs Scan, passing on slices without copies: onnxruntime on the cpu. */
+  readonly subgraphs?: boolean;
 }
 
 const STANDARD: LoweringTable = { ...activations, ...norms, SoftmaxCrossEntropyLoss: crossEntropy };
