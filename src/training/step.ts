@@ -76,7 +76,9 @@ export async function trainingStep(forward: Forward, options: StepOptions): Prom
   const whole = await recognised(laidOut);
   const g = GraphBuilder.over(whole, inferTypes(whole, {}).types);
   const names = trained.map((p) => p.name);
-  const gradients = addGradients(g, new Map([[loss, g.scalar(1)]]), names);
+  const gradients = addGradients(g, new Map([[loss, g.scalar(1)]]), names, {
+    places: options.target?.processor ?? false,
+  });
   const { clipNorm, microBatches } = options;
   const update = addOptimiser(
     g,
@@ -97,7 +99,7 @@ export async function trainingStep(forward: Forward, options: StepOptions): Prom
   const lowered = lower(dropDead(g.build()), options.target);
   const made = dropDead(options.target?.microsoft ? ownProducts(tidy(lowered)) : tidy(lowered));
   const ordered = orderedUpdates(made, state);
-  const final = options.target?.subgraphs ? inBlocks(ordered, state) : { graph: ordered, state };
+  const final = options.target?.processor ? inBlocks(ordered, state) : { graph: ordered, state };
   return {
     graph: final.graph,
     inputs: forward.inputs,
