@@ -55,7 +55,13 @@ async function compared(name: string): Promise<void> {
     return;
   }
   const python = fileURLToPath(new URL('torch-baselines.py', import.meta.url));
-  const theirs = await Peer.start('/usr/bin/python3', [python, name, '--serve', '--threads', String(threads)]);
+  const theirs = await Peer.start('/usr/bin/python3', [
+    python,
+    name,
+    '--serve',
+    '--threads',
+    String(threads),
+  ]);
   for (let i = 0; i < 2; i++) for (const peer of [ours, theirs]) await peer.step();
   const taken: [Taken[], Taken[]] = [[], []];
   for (let round = 0; round < rounds; round++) {
@@ -119,5 +125,6 @@ async function profiled(trainer: Trainer): Promise<void> {
   }
   const rows = [...kinds].sort(([, a], [, b]) => b.ms - a.ms);
   say(`${rows.reduce((sum, [, { ms }]) => sum + ms, 0).toFixed(0)} ms in ${nodes.length} nodes`);
-  for (const [kind, { ms, count }] of rows.slice(0, 70)) say(`${ms.toFixed(1).padStart(8)} ms ${String(count).padStart(4)} × ${kind}`);
+  for (const [kind, { ms, count }] of rows.slice(0, 70))
+    say(`${ms.toFixed(1).padStart(8)} ms ${String(count).padStart(4)} × ${kind}`);
 }

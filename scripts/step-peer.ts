@@ -37,7 +37,8 @@ export class Peer {
   async stop(): Promise<string[]> {
     this.#child.stdin!.end();
     const last: string[] = [];
-    for (let line = await this.#lines.next(); !line.done; line = await this.#lines.next()) last.push(line.value);
+    for (let line = await this.#lines.next(); !line.done; line = await this.#lines.next())
+      last.push(line.value);
     return last;
   }
 
@@ -53,4 +54,3 @@ export class Peer {
     return (Number(fields[11]) + Number(fields[12])) / 100;
   }
 }
-

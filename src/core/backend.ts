@@ -177,8 +177,8 @@ export interface ResidentSession extends Opened {
 export interface TrainingTraits {
   /** It computes onnxruntime's own operators, too. */
   readonly microsoft?: boolean;
-  /** It runs Scan, passing on slices without copies. */
-  readonly subgraphs?: boolean;
+  /** It is onnxruntime's cpu, which has kernels that others lack: Scan, places of maxima. */
+  readonly processor?: boolean;
   /** Options with which a step is opened; what a caller names has the last word. */
   readonly open?: Partial<OpenOptions>;
 }

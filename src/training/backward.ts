@@ -53,7 +53,9 @@ export async function backwardOf(
   const whole = await recognised(half ? toHalf(laidOut, (node) => staysWide(node, fed)) : laidOut);
   const g = GraphBuilder.over(whole, inferTypes(whole, {}).types);
   const lossScale = half ? g.input('loss_scale', 'float32', []) : undefined;
-  const gradients = addGradients(g, new Map([[loss, lossScale ?? g.scalar(1)]]), names);
+  const gradients = addGradients(g, new Map([[loss, lossScale ?? g.scalar(1)]]), names, {
+    places: target?.processor ?? false,
+  });
   const running = params
     .filter((p) => buffers.has(p.name))
     .map(

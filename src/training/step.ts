@@ -81,7 +81,7 @@ export async function trainingStep(forward: Forward, options: StepOptions): Prom
   });
   const { graph, state } = finished(backward, update.state, target);
   // Micro-batches read the weights in their own shape.
-  const blocks = target?.subgraphs && microBatches === 1;
+  const blocks = target?.processor && microBatches === 1;
   return {
     ...(blocks ? inBlocks(graph, state) : { graph, state }),
     inputs: forward.inputs,

@@ -43,7 +43,7 @@ export function onnxruntime(provider: Provider, options: ProviderOptions = {}): 
 const TRAINING: Partial<Record<Provider, TrainingTraits>> = {
   cpu: {
     microsoft: true,
-    subgraphs: true,
+    processor: true,
     open: { optimisation: 'disabled', arena: true, extra: { enableMemPattern: false } },
   },
 };

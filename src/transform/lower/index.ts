@@ -18,8 +18,8 @@ export interface Target {
   readonly keep?: (node: Node) => boolean;
   /** It is onnxruntime: its own operators may come out where one stands for several. */
   readonly microsoft?: boolean;
-  /** It runs Scan, passing on slices without copies: onnxruntime on the cpu. */
-  readonly subgraphs?: boolean;
+  /** It is onnxruntime's cpu: runs Scan and passes slices on without copies, and its pools say what they chose. */
+  readonly processor?: boolean;
 }
 
 const STANDARD: LoweringTable = { ...activations, ...norms, SoftmaxCrossEntropyLoss: crossEntropy };
