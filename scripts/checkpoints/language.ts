@@ -1,7 +1,7 @@
 import path from 'node:path';
 import { shapes } from '../../datasets/shapes/index.ts';
 import stories from '../../datasets/stories/index.ts';
-import type { Tensors } from '../../src/core/tensor.ts';
+import { float32, type Tensors, toNumbers } from '../../src/core/tensor.ts';
 import { BEFORE_IMAGE } from '../../src/data/chat.ts';
 import { type Example, examplesOf } from '../../src/training/examples.ts';
 import { readSafetensors } from '../../src/weights/index.ts';
@@ -33,15 +33,12 @@ export const LLM: Recipe = {
   ...{ sizes: { batch: 48, sequence: 32 }, steps: 2000, rate: 3e-3, warmup: 100, weightDecay: 0.05, seed: 4 },
 };
 
-/** The tower of shapes-clip, up to the layer that is read, and the decoder of shapes-llm. */
-async function begun(folder: string): Promise<Tensors> {
-  const numbers: Record<string, Tensors[string]> = {};
-  const clip = await readSafetensors(path.join(folder, 'shapes-clip', 'model.safetensors'));
-  const llm = await readSafetensors(path.join(folder, 'shapes-llm', 'model.safetensors'));
-  for (const [name, t] of Object.entries(clip))
-    if (name.startsWith('vision_model.')) numbers[`vision_tower.${name}`] = t;
-  for (const [name, t] of Object.entries(llm)) numbers[`language_model.${name}`] = t;
-  return numbers;
+/** The numbers of a checkpoint beside this one, under a prefix. */
+async function from(folder: string, name: string, prefix: string): Promise<Tensors> {
+  const numbers = await readSafetensors(path.join(folder, name, 'model.safetensors'));
+  return Object.fromEntries(
+    Object.entries(numbers).map(([tensor, t]) => [`${prefix}${tensor}`, float32(t.shape, toNumbers(t))]),
+  );
 }
 
 export const VLM: Recipe = {
@@ -68,5 +65,9 @@ export const VLM: Recipe = {
   before: BEFORE_IMAGE,
   sizes: { batch: 32, sequence: 30, before: 2 },
   ...{ steps: 1200, rate: 1.5e-3, warmup: 100, weightDecay: 0.05, seed: 5 },
-  starts: begun,
+  // The tower of shapes-clip, up to the layer that is read, and all of shapes-llm.
+  starts: async (folder) => ({
+    ...(await from(folder, 'shapes-clip', 'vision_tower.')),
+    ...(await from(folder, 'shapes-llm', 'language_model.')),
+  }),
 };

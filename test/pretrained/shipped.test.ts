@@ -3,15 +3,22 @@ import os from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { shapes } from '../../datasets/shapes/index.ts';
+import { SHAPES } from '../../datasets/shapes/scene.ts';
 import { stories } from '../../datasets/stories/index.ts';
 import { CHECKPOINTS } from '../../scripts/checkpoints/places.ts';
 import { RECIPES } from '../../scripts/checkpoints/recipes.ts';
 import { trainRecipe } from '../../scripts/checkpoints/train.ts';
 import type { Dataset } from '../../src/core/dataset.ts';
+import type { Workload } from '../../src/core/workload.ts';
 import { pretrained } from '../../src/pretrained/index.ts';
 import { type Shipped, shipped, shippedModels } from '../../src/pretrained/shipped.ts';
 import { type Example, examplesOf } from '../../src/training/examples.ts';
 import { prepareArtifacts } from '../../src/weights/index.ts';
+import { classify } from '../../src/workloads/classify.ts';
+import { generate } from '../../src/workloads/generate.ts';
+import { imagePrompt } from '../../src/workloads/image-prompt.ts';
+import { zeroShot } from '../../src/workloads/zero-shot.ts';
+import { cleanUp, openActivity } from '../workloads/harness.ts';
 
 const MEGABYTES = 8e6;
 
@@ -24,6 +31,7 @@ beforeAll(async () => {
   texts = await stories({ size: 1000 }).prepare(scratch);
 });
 afterAll(() => rm(scratch, { recursive: true }));
+afterAll(cleanUp);
 
 describe('shipped checkpoints', () => {
   it('are of 8 MB at most, cards and tokenizers included', async () => {
@@ -43,6 +51,47 @@ describe('shipped checkpoints', () => {
     const options = { cacheDir: path.join(scratch, 'cache'), maxBytes: 1e9, precision: 'fp32' } as const;
     const artifacts = await prepareArtifacts(ours, options);
     expect(Object.keys(artifacts).length).toBeGreaterThan(0);
+  });
+});
+
+describe('cards', () => {
+  /** The share that a card states in the row that begins so. */
+  async function stated(name: string, row: string): Promise<number> {
+    const card = await readFile(path.join(CHECKPOINTS, name, 'README.md'), 'utf8');
+    const line = card.split('\n').find((text) => text.startsWith(`| ${row}`));
+    return Number(/\| (\d+(?:\.\d+)?)% \|/.exec(line ?? '')?.[1]) / 100;
+  }
+
+  const lengths = { promptTokens: 4, newTokens: 1, samples: 60 };
+  const zero = { classes: SHAPES, templates: ['a photo of a {}.', 'a drawing of a {}.'], dataset: 'shapes' };
+  const tested = 'images of split test';
+  it.each<[Shipped, Workload<never>, object, string]>([
+    ['shapes-resnet', classify, { dataset: 'shapes' }, `top-1 of 8 shapes, ${tested}`],
+    ['shapes-vit', classify, { dataset: 'shapes' }, `top-1 of 8 shapes, ${tested}`],
+    ['shapes-clip', zeroShot, zero, `zero-shot, 8 shapes, ${tested}`],
+    [
+      'shapes-llm',
+      generate,
+      { ...lengths, dataset: 'stories' },
+      'answers that are right word for word, stories',
+    ],
+    [
+      'shapes-vlm',
+      imagePrompt,
+      { ...lengths, dataset: 'shapes' },
+      `answers that are right word for word, ${tested}`,
+    ],
+  ])('%s is as good as its card says', async (name, workload, params, row) => {
+    const asked = { workload: workload as Workload<object>, model: shipped(name), params, trained: true };
+    const activity = await openActivity(asked, async (of) => (of === 'stories' ? texts : images));
+    const [score] = await activity.scores!();
+    await activity.close();
+    const share = await stated(name, row);
+    expect(share).toBeGreaterThan(0.125);
+    // Few samples scatter about the card's thousands: three standard errors.
+    const scatter = 3 * Math.sqrt((share * (1 - share)) / score!.n);
+    expect(score!.n).toBeGreaterThan(40);
+    expect(Math.abs(score!.value - share)).toBeLessThan(scatter + 0.02);
   });
 });
 
