@@ -1,6 +1,6 @@
 import type { Feeds, Resident, ResidentSession } from '../core/backend.ts';
 import { readParam } from '../core/read-param.ts';
-import type { Job, Metric, Score } from '../core/workload.ts';
+import type { Job, Score } from '../core/workload.ts';
 import type { Batches } from '../training/batches.ts';
 import type { Example } from '../training/examples.ts';
 import { rightOnes } from '../training/right.ts';
@@ -9,20 +9,6 @@ import type { Transfer } from '../training/transfer.ts';
 import { seeded } from '../weights/index.ts';
 import { fedTo, opening } from './train-sessions.ts';
 import type { Setup, TrainParams } from './train-setup.ts';
-
-const score = (name: string, unit: string, better: Metric['better'], more: Partial<Metric> = {}): Metric => ({
-  ...{ name, unit, better, assume: 'exact', of: 'score' },
-  ...more,
-});
-
-/** `target`: quality on what was learnt; `base`: on what the model knew before; `forgetting`: how much less that is than before. */
-export const trainScores: readonly Metric[] = [
-  score('loss', 'nats', 'lower', { seeded: true }),
-  score('target', 'share', 'higher', { seeded: true }),
-  score('base_before', 'share', 'higher'),
-  score('base_after', 'share', 'higher'),
-  score('forgetting', 'share', 'lower'),
-];
 
 /** Samples of each task when nothing is said. */
 const SAMPLES = 128;

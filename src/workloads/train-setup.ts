@@ -8,13 +8,12 @@ import { BEFORE_IMAGE } from '../data/chat.ts';
 import { gridOf } from '../data/tiling.ts';
 import type { Tokenizer } from '../data/tokenizer.ts';
 import { withAllLogits } from '../estimate/resize.ts';
-import { trainingMemory } from '../estimate/training.ts';
 import { graphCost } from '../graph/cost.ts';
-import { inferTypes } from '../graph/infer.ts';
 import { withAdapters } from '../training/adapters.ts';
 import { type Arranged, arrange, countOf, headOf, type Learning } from '../training/arrange.ts';
 import { type Forward, forwardOf, type Sizes } from '../training/forward/index.ts';
 import { judging, type StepParts, stepParts } from '../training/parts.ts';
+import { stepMemory } from '../training/predict.ts';
 import { type StepOptions, type TrainingStep, trainingStep } from '../training/step.ts';
 import type { Tasks } from '../training/transfer.ts';
 import { seeded } from '../weights/index.ts';
@@ -96,7 +95,7 @@ export async function setUp({
     open: training.open ?? {},
     graphs: Object.keys(graphs),
     before: start,
-    facts: factsOf(graphs, arranged, forward, step, params),
+    facts: factsOf(graphs, arranged, step, params),
   };
   const drawn = [...(lora?.trained ?? []), ...head];
   const { weights = seeded() } = model;
@@ -142,7 +141,6 @@ function sizesOf(model: ModelDef, params: TrainParams, batch: number, before: nu
 function factsOf(
   graphs: Readonly<Record<string, Graph>>,
   { graphs: arranged, trainable, lora }: Arranged,
-  forward: Forward,
   step: TrainingStep,
   { sequence, prompt = 0 }: TrainParams,
 ): Record<string, number> {
@@ -156,10 +154,7 @@ function factsOf(
   const learnt = Object.values(graphs).flatMap((g) => g.params.filter((p) => p.role === 'weight'));
   const base = countOf(Object.values(graphs), new Set(learnt.map((p) => p.name)));
   const adapters = lora ? countOf(own, new Set(lora.trained)) : 0;
-  const { types } = inferTypes(forward.graph, {});
-  const memory = trainingMemory({ graph: forward.graph, types }, weights, {
-    ...{ trainable, optimiser: 'adamw', width: 4 },
-  });
+  const memory = stepMemory(step);
   const { macs, unknown } = graphCost(step.graph, {});
   return {
     ...(unknown.length === 0 && { macs }),
@@ -167,11 +162,13 @@ function factsOf(
     ...{ trainable: trained, trainable_share: trained / (base + adapters) },
     ...(lora && { adapter_bytes: 4 * adapters }),
     ...(sequence !== undefined && { tokens: prompt + sequence }),
-    predicted_peak: memory.peak,
+    predicted_peak: memory.total,
     predicted_weights: memory.weights,
-    predicted_gradients: memory.gradients,
+    predicted_frozen: memory.frozen,
     predicted_optimiser: memory.optimiser,
+    predicted_gradients: memory.gradients,
     predicted_activations: memory.activations,
     predicted_transient: memory.transient,
+    predicted_arena: memory.arena,
   };
 }

@@ -28,9 +28,9 @@ const PLAN: Plan = {
   rounds: 3,
   cells: CELLS,
   blocked: new Map([['s/w/C/cpu/fp32/b1', { status: 'unavailable', reason: 'no' }]]),
+  limits: new Map(),
   software: new Set(['soft']),
   suites: [],
-  limits: new Map(),
 };
 
 describe('the order of a run', () => {

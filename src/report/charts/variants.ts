@@ -3,7 +3,7 @@ import { groupBy, isRanked, type SuiteView } from '../view.ts';
 import type { Draft } from './chart.ts';
 import { curveCharts } from './curves.ts';
 import { memoryCharts } from './memory.ts';
-import { colour, QUIET } from './palette.ts';
+import { colour, GREY, QUIET } from './palette.ts';
 import { paretoCharts } from './pareto.ts';
 import { phaseCharts } from './phases.ts';
 import { atPlace, mainPlace } from './place.ts';
@@ -12,11 +12,13 @@ import { stackChart } from './stack.ts';
 const MEASURED = 'difference_rss';
 /** What predicted memory is made of, from what is always there to what comes and goes. */
 const PARTS = [
-  { metric: 'predicted_weights', label: 'weights', fill: QUIET },
-  { metric: 'predicted_gradients', label: 'gradients', fill: colour(1) },
+  { metric: 'predicted_frozen', label: 'frozen weights', fill: QUIET },
+  { metric: 'predicted_weights', label: 'trained weights', fill: colour(2) },
   { metric: 'predicted_optimiser', label: 'optimiser', fill: colour(3) },
+  { metric: 'predicted_gradients', label: 'gradients', fill: colour(1) },
   { metric: 'predicted_activations', label: 'activations kept', fill: colour(0) },
   { metric: 'predicted_transient', label: 'on the way', fill: colour(5) },
+  { metric: 'predicted_arena', label: 'gaps of the arena', fill: GREY },
 ];
 
 /**
