@@ -44,7 +44,7 @@ async function from(folder: string, name: string, prefix: string): Promise<Tenso
 
 /** CLIP's vision transformer over 16 patches: an image is 16 tokens of the prompt. */
 const TOWER = {
-  ...{ image_size: EDGE, patch_size: 16, num_channels: 3, hidden_size: 96, num_hidden_layers: 4 },
+  ...{ image_size: EDGE, patch_size: 16, num_channels: 3, hidden_size: 96, num_hidden_layers: 3 },
   ...{ num_attention_heads: 4, intermediate_size: 384, hidden_act: 'quick_gelu', layer_norm_eps: 1e-5 },
 };
 
@@ -53,7 +53,7 @@ export const VLM: Recipe = {
   about: 'LLaVA around shapes-llm and a vision transformer of its own: captions, and answers about an image.',
   config: {
     ...{ model_type: 'llava', architectures: ['LlavaForConditionalGeneration'], image_token_index: 3 },
-    ...{ projector_hidden_act: 'gelu', vision_feature_layer: -2, vision_feature_select_strategy: 'default' },
+    ...{ projector_hidden_act: 'gelu', vision_feature_layer: -1, vision_feature_select_strategy: 'default' },
     vision_config: { model_type: 'clip_vision_model', ...TOWER },
     text_config: DECODER,
   },
