@@ -15,13 +15,20 @@ import {
 import { recogniseActivations } from '../transform/recognise-activation.ts';
 import { recogniseNorms } from '../transform/recognise-norm.ts';
 import { recogniseSoftmax } from '../transform/recognise-softmax.ts';
+import { recomputed } from '../transform/recompute.ts';
 import type { Forward } from './forward/index.ts';
 import { orderedUpdates } from './in-place.ts';
+import { stepMemory } from './predict.ts';
 
 export interface StepOptions extends Pick<Gradients, 'clipNorm' | 'microBatches'> {
   /** Names of the parameters that train; the others are frozen and stay in the graph. */
   readonly trainable: ReadonlySet<string>;
   readonly optimiser: OptimiserSpec;
+  /**
+   * Bytes that a step may hold, state and frozen weights included (`StepMemory.total`): parts of the forward pass are computed twice
+   * where that keeps within it.
+   */
+  readonly memoryBudget?: number;
   /** What the backend computes besides the standard operators. */
   readonly target?: Target;
 }
@@ -47,7 +54,7 @@ export interface TrainingStep {
  * the graph runs: all that reads the old numbers comes before what makes the new ones. The order of the nodes is one of low peak
  * memory.
  *
- * @throws VersusError `usage` when nothing trains, `unsupported` naming operator and node where a gradient is missing
+ * @throws VersusError `usage` when nothing trains or no way of computing it is within the budget, `unsupported` naming operator and node where a gradient is missing
  */
 export async function trainingStep(forward: Forward, options: StepOptions): Promise<TrainingStep> {
   const { graph, loss, buffers } = forward;
@@ -87,8 +94,14 @@ export async function trainingStep(forward: Forward, options: StepOptions): Prom
     );
   const state = [...update.state, ...running];
   const made = dropDead(lower(dropDead(g.build()), options.target));
+  const placed = new Set(state.map((s) => s.output));
+  const finished = (graph: Graph): Graph => leastPeak(orderedUpdates(graph, state), placed);
+  const { memoryBudget: bytes } = options;
+  const bytesFor = (graph: Graph): number => stepMemory({ graph: finished(graph), state }).total;
+  const within =
+    bytes === undefined ? made : recomputed(leastPeak(made, placed), { loss, bytes, bytesFor, placed });
   return {
-    graph: leastPeak(orderedUpdates(made, state), new Set(state.map((s) => s.output))),
+    graph: finished(within),
     inputs: forward.inputs,
     scalars: update.scalars,
     state,
