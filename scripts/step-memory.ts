@@ -18,14 +18,20 @@ export interface MeasuredStep {
 /**
  * Memory of AdamW steps on onnxruntime's CPU, predicted and measured: VmHWM, reset by /proc/self/clear_refs. To be called once in a
  * process, on Linux, with `--expose-gc`.
+ *
+ * @param share of the memory that the step would need, within which it is to stay
  */
 export async function measuredStep(
   { model, forward, trainable, batch }: TrainingCase,
   cacheDir: string,
+  share = 1,
 ): Promise<MeasuredStep> {
   const backend = onnxruntime('cpu');
   const optimiser = { kind: 'adamw' } as const;
-  const step = await trainingStep(forward, { trainable, optimiser, target: { microsoft: true } });
+  const options = { trainable, optimiser, target: { microsoft: true } };
+  const whole = await trainingStep(forward, options);
+  const memoryBudget = Math.ceil(share * stepMemory(whole).total);
+  const step = share < 1 ? await trainingStep(forward, { ...options, memoryBudget }) : whole;
   const predicted = stepMemory(step);
   const trainer = await Trainer.open(model, step, { backend, cacheDir, maxBytes: 8e9 });
   globalThis.gc?.();

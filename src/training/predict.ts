@@ -32,8 +32,7 @@ const STEPS = 3;
  *
  * @throws VersusError `input` for a value whose size is not known
  */
-export function stepMemory(step: TrainingStep): StepMemory {
-  const { graph, state } = step;
+export function stepMemory({ graph, state }: Pick<TrainingStep, 'graph' | 'state'>): StepMemory {
   const held = (holds: (kind: (typeof state)[number]['holds']) => boolean): number =>
     state.reduce((sum, s) => sum + (holds(s.holds) ? bytesOf(s.dtype, s.shape) : 0), 0);
   const stays = (kind: string): boolean => kind === 'weight' || kind === 'buffer';

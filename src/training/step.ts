@@ -11,10 +11,12 @@ import {
   type StateTensor,
 } from '../transform/optimiser/index.ts';
 import { ownProducts } from '../transform/own-products.ts';
+import { recomputed } from '../transform/recompute.ts';
 import { tidy } from '../transform/tidy.ts';
 import { type Backward, backwardOf } from './backward.ts';
 import type { Forward } from './forward/index.ts';
 import { orderedUpdates } from './in-place.ts';
+import { stepMemory } from './predict.ts';
 
 export interface StepOptions extends Pick<Gradients, 'clipNorm' | 'microBatches'> {
   /** Names of the parameters that train; the others are frozen and stay in the graph. */
@@ -28,6 +30,11 @@ export interface StepOptions extends Pick<Gradients, 'clipNorm' | 'microBatches'
    * precision training", 2018).
    */
   readonly precision?: 'fp32' | 'fp16';
+  /**
+   * Bytes that a step may hold, state and frozen weights included (`StepMemory.total`): parts of the forward pass are computed twice
+   * where that keeps within it.
+   */
+  readonly memoryBudget?: number;
 }
 
 /** One training step as a graph: a batch, scalars and the state go in, the loss and the next state come out. */
@@ -68,7 +75,8 @@ export interface Accumulation {
  * the graph runs: all that reads the old numbers comes before what makes the new ones. The order of the nodes is one of low peak
  * memory.
  *
- * @throws VersusError `usage` when nothing trains, `unsupported` naming operator and node where a gradient is missing
+ * @throws VersusError `usage` when nothing trains or no way of computing it is within the budget, `unsupported` naming operator
+ *   and node where a gradient is missing
  */
 export async function trainingStep(forward: Forward, options: StepOptions): Promise<TrainingStep> {
   const backward = await backwardOf(forward, options);
@@ -79,7 +87,7 @@ export async function trainingStep(forward: Forward, options: StepOptions): Prom
     ...(microBatches > 1 && { microBatches }),
     ...(lossScale && { lossScale }),
   });
-  const { graph, state } = finished(backward, update.state, target);
+  const { graph, state } = finished(backward, update.state, forward.loss, options);
   // Micro-batches read the weights in their own shape.
   const blocks = target?.processor && microBatches === 1;
   return {
@@ -97,7 +105,7 @@ export async function trainingStep(forward: Forward, options: StepOptions): Prom
 async function accumulation(forward: Forward, options: StepOptions): Promise<Accumulation> {
   const backward = await backwardOf(forward, options);
   const { g, trained, params, lossScale } = backward;
-  const { graph, state } = finished(backward, addAccumulation(g, trained), options.target);
+  const { graph, state } = finished(backward, addAccumulation(g, trained), forward.loss, options);
   const changed = new Set(state.map((s) => s.input));
   const reads = params.map((p) => p.name).filter((name) => !changed.has(name));
   return { graph, state, reads, scalars: lossScale ? [lossScale.name] : [] };
@@ -107,13 +115,18 @@ async function accumulation(forward: Forward, options: StepOptions): Promise<Acc
 function finished(
   { g, running, transposed }: Backward,
   own: readonly StateTensor[],
-  target: Target | undefined,
+  loss: string,
+  { target, memoryBudget: bytes }: StepOptions,
 ): { graph: Graph; state: readonly StateTensor[] } {
   const state = [...own, ...running].map(
     (s): StateTensor => (transposed.has(s.of) ? { ...s, transposed: true } : s),
   );
   const lowered = tidy(lower(dropDead(g.build()), target));
   const made = dropDead(target?.microsoft ? ownProducts(lowered) : lowered);
-  const graph = leastPeak(orderedUpdates(made, state), new Set(state.map((s) => s.output)));
-  return { graph, state };
+  const placed = new Set(state.map((s) => s.output));
+  const ordered = (graph: Graph): Graph => leastPeak(orderedUpdates(graph, state), placed);
+  const bytesFor = (graph: Graph): number => stepMemory({ graph: ordered(graph), state }).total;
+  const within =
+    bytes === undefined ? made : recomputed(leastPeak(made, placed), { loss, bytes, bytesFor, placed });
+  return { graph: ordered(within), state };
 }

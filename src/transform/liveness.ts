@@ -1,7 +1,7 @@
 import { VersusError } from '../core/errors.ts';
 import type { Graph, Node } from '../core/graph.ts';
 import { inferTypes } from '../graph/infer.ts';
-import { bytesOf } from '../graph/ops/entry.ts';
+import { bytesOf, type Type } from '../graph/ops/entry.ts';
 import { operatorOf } from '../graph/ops/index.ts';
 import { readsOf } from './captures.ts';
 import { isOp } from './view.ts';
@@ -52,10 +52,14 @@ export class Lifetimes {
 
   /**
    * @param placed outputs that are written to memory which is there already, as the next state over the last one
+   * @param types of the values, where they are known already
    * @throws VersusError `input` for a value whose size is not known
    */
-  constructor(graph: Graph, placed: ReadonlySet<string> = new Set()) {
-    const { types } = inferTypes(graph, {});
+  constructor(
+    graph: Graph,
+    placed: ReadonlySet<string> = new Set(),
+    types: ReadonlyMap<string, Type> = inferTypes(graph, {}).types,
+  ) {
     const given = new Set([...graph.inputs, ...graph.params].map(({ name }) => name));
     const outputs = new Set(graph.outputs.map((o) => o.name));
     const buffers: { bytes: number; value: string; readers: number[]; lasts: boolean }[] = [];
