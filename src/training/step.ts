@@ -4,6 +4,7 @@ import { GraphBuilder } from '../graph/builder.ts';
 import { inferTypes } from '../graph/infer.ts';
 import { dropDead } from '../transform/drop-dead.ts';
 import { addGradients } from '../transform/gradient/index.ts';
+import { lowerBatchNorm } from '../transform/lower/batchnorm.ts';
 import { lower, type Target } from '../transform/lower/index.ts';
 import {
   addOptimiser,
@@ -84,7 +85,7 @@ export async function trainingStep(forward: Forward, options: StepOptions): Prom
       }),
     );
   const state = [...update.state, ...running];
-  const made = dropDead(lower(dropDead(g.build()), options.target));
+  const made = await lowered(g.build(), options.target);
   return {
     graph: orderedUpdates(made, state),
     inputs: forward.inputs,
@@ -94,6 +95,12 @@ export async function trainingStep(forward: Forward, options: StepOptions): Prom
     loss,
     ...(update.norm && { norm: update.norm }),
   };
+}
+
+/** The graph in what the target computes. */
+async function lowered(graph: Graph, target?: Target): Promise<Graph> {
+  const made = lower(dropDead(graph), target);
+  return dropDead(target?.fixedBatchNorm ? await lowerBatchNorm(made) : made);
 }
 
 /** Patterns as the operators that they are: the gradient of one operator is far cheaper than those of its pieces. */

@@ -18,6 +18,8 @@ export interface Target {
   readonly keep?: (node: Node) => boolean;
   /** It is onnxruntime: its own operators may come out where one stands for several. */
   readonly microsoft?: boolean;
+  /** Its BatchNormalization takes statistics and makes none. */
+  readonly fixedBatchNorm?: boolean;
 }
 
 const STANDARD: LoweringTable = { ...activations, ...norms, SoftmaxCrossEntropyLoss: crossEntropy };
