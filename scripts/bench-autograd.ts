@@ -9,6 +9,7 @@
  */
 import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { onnxruntime } from '../src/backends/onnxruntime/index.ts';
 import { autogradTrainer } from '../src/backends/tfjs/autograd/index.ts';
@@ -17,13 +18,14 @@ import { random } from '../src/core/random.ts';
 import { readParam } from '../src/core/read-param.ts';
 import { elementCount, int64, type Tensor, type Tensors, tensor } from '../src/core/tensor.ts';
 import { withAllLogits } from '../src/estimate/resize.ts';
+import { pairedBootstrapRatio } from '../src/stats/bootstrap.ts';
+import { median } from '../src/stats/order.ts';
 import { forwardOf } from '../src/training/forward/index.ts';
 import { adamCorrections } from '../src/training/schedule.ts';
 import { trainingStep } from '../src/training/step.ts';
 import { Trainer } from '../src/training/trainer.ts';
 import { seeded } from '../src/weights/index.ts';
 import { model as zoo } from '../src/zoo/index.ts';
-import { pairedRatio } from './paired.ts';
 
 interface Case {
   readonly model: ModelDef;
@@ -49,6 +51,7 @@ const ADAMW = {
   decays: (name: string) => !/bias|norm/.test(name),
 } as const;
 const STEPS = 4;
+const SETTLE_MS = 40;
 
 const say = (text: string): boolean => process.stdout.write(`${text}\n`);
 
@@ -107,29 +110,23 @@ async function compared(name: string, of: Case, rounds: number): Promise<void> {
   const losses = [[await ours.step(), await theirs.step()]];
   for (let i = 0; i < 2; i++) losses.push([await ours.step(), await theirs.step()]);
   say(`${name}: losses ${losses.map(([a, b]) => `${a!.toFixed(5)} | ${b!.toFixed(5)}`).join(', ')}`);
-  const cores: Record<'ours' | 'theirs', number[]> = { ours: [], theirs: [] };
-  const timed =
-    (which: 'ours' | 'theirs', { step }: Runner) =>
-    async () => {
+  const taken = { clock: [[], []], cores: [[], []] } as Record<'clock' | 'cores', [number[], number[]]>;
+  for (let round = 0; round < rounds; round++) {
+    for (const which of round % 2 === 0 ? ([0, 1] as const) : ([1, 0] as const)) {
+      // onnxruntime's threads spin on for a while.
+      await sleep(SETTLE_MS);
       const [start, used] = [performance.now(), cpuSeconds()];
-      await step();
-      cores[which].push(cpuSeconds() - used);
-      return performance.now() - start;
-    };
-  const perRound = 1;
-  say(
-    `  ours ÷ autograd on the clock: ${await pairedRatio(timed('ours', ours), timed('theirs', theirs), { rounds, perRound })}`,
-  );
-  // The same steps again, by the seconds of all cores; the first two of each warmed up.
-  const [a, b] = [cores.ours.slice(2), cores.theirs.slice(2)];
-  const taken = { ours: [...a, a[0]!, a[1]!], theirs: [...b, b[0]!, b[1]!] };
-  const replay = (of: number[]) => async () => {
-    of.push(of[0]!);
-    return of.shift()!;
-  };
-  say(
-    `  ours ÷ autograd of all cores: ${await pairedRatio(replay(taken.ours), replay(taken.theirs), { rounds, perRound })}`,
-  );
+      await (which === 0 ? ours : theirs).step();
+      taken.clock[which].push((performance.now() - start) / 1000);
+      taken.cores[which].push(cpuSeconds() - used);
+    }
+  }
+  for (const [by, [a, b]] of Object.entries(taken)) {
+    const { ratio, interval } = pairedBootstrapRatio(a, b)!;
+    say(
+      `  autograd ÷ ours by seconds of ${by}: ${ratio.toFixed(2)} [${interval.lo.toFixed(2)}, ${interval.hi.toFixed(2)}] over ${rounds} rounds; medians ${median(b).toFixed(2)} and ${median(a).toFixed(2)} s`,
+    );
+  }
   await ours.close();
   await theirs.close();
 }

@@ -22,10 +22,12 @@ export interface AutogradSizes {
 export function lossOf(model: ModelDef, p: Parameters, { batch, sequence }: AutogradSizes): Loss {
   const { family, config, name } = model;
   const traits = config as Readonly<Record<string, unknown>>;
-  const isPlain = traits.naming === family && traits.activation === 'gelu' && !traits.normFirst;
-  if ((family === 'vit' || family === 'deit') && isPlain && traits.distillation === 'none')
-    return vitLoss(p, config as unknown as VitShape, family, batch);
-  const isLlama = family === 'llama' && traits.activation === 'silu' && !traits.fused && !traits.window;
+  const { naming, activation } = traits;
+  const isNamed = naming === 'vit' || naming === 'deit';
+  const isPlain = activation === 'gelu' && !traits.normFirst && traits.distillation === 'none';
+  if ((family === 'vit' || family === 'deit') && isNamed && isPlain)
+    return vitLoss(p, config as unknown as VitShape, naming, batch);
+  const isLlama = family === 'llama' && activation === 'silu' && !traits.fused && !traits.window;
   if (isLlama && sequence !== undefined)
     return llamaLoss(p, config as unknown as LlamaShape, batch, sequence);
   throw new VersusError('unsupported', 'the model is not written in tfjs’s own operators', {
