@@ -37,6 +37,7 @@ const ALLOWED: Record<string, readonly string[]> = {
 const ONLY_IN: Record<string, readonly string[]> = {
   'onnxruntime-node': ['backends'],
   'onnxruntime-common': ['backends'],
+  '@tensorflow/tfjs': ['backends'],
   '@tensorflow/tfjs-core': ['backends'],
   '@tensorflow/tfjs-backend-cpu': ['backends'],
   '@tensorflow/tfjs-backend-wasm': ['backends'],

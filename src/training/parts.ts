@@ -2,9 +2,8 @@ import type { Graph } from '../core/graph.ts';
 import { dropDead } from '../transform/drop-dead.ts';
 import { leastPeak } from '../transform/least-peak.ts';
 import { lower, type Target } from '../transform/lower/index.ts';
-import { ownProducts } from '../transform/own-products.ts';
-import { tidy } from '../transform/tidy.ts';
 import { backwardOf, withInputs } from './backward.ts';
+import { computedBy } from './computed-by.ts';
 import type { Forward } from './forward/index.ts';
 import { readingState } from './layout.ts';
 import type { StepOptions, TrainingStep } from './step.ts';
@@ -37,13 +36,12 @@ export async function stepParts(
   });
   const whole = g.build();
   const first = { ...whole, outputs: whole.outputs.filter((o) => !gradients.includes(o.name)) };
-  const made = (graph: Graph, part: string): Graph => {
-    const lowered = tidy(lower(dropDead(graph), options.target));
-    const own = dropDead(options.target?.microsoft ? ownProducts(lowered) : lowered);
+  const made = async (graph: Graph, part: string): Promise<Graph> => {
+    const own = await computedBy(options.target, graph);
     const read = readingState(leastPeak(own, new Set()), step.state, step.params);
     return { ...read, name: `${graph.name}.${part}` };
   };
-  return { forward: made(first, 'forward'), backward: made(whole, 'backward'), gradients };
+  return { forward: await made(first, 'forward'), backward: await made(whole, 'backward'), gradients };
 }
 
 /** A forward graph that gives logits, of the same state that a step reads: what quality is judged by between steps. */

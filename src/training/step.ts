@@ -1,7 +1,6 @@
 import type { Graph, Param, ValueInfo } from '../core/graph.ts';
-import { dropDead } from '../transform/drop-dead.ts';
 import { leastPeak } from '../transform/least-peak.ts';
-import { lower, type Target } from '../transform/lower/index.ts';
+import type { Target } from '../transform/lower/index.ts';
 import { inBlocks } from '../transform/optimiser/blocks.ts';
 import {
   addAccumulation,
@@ -10,10 +9,9 @@ import {
   type OptimiserSpec,
   type StateTensor,
 } from '../transform/optimiser/index.ts';
-import { ownProducts } from '../transform/own-products.ts';
 import { recomputed } from '../transform/recompute.ts';
-import { tidy } from '../transform/tidy.ts';
 import { type Backward, backwardOf } from './backward.ts';
+import { computedBy } from './computed-by.ts';
 import type { Forward } from './forward/index.ts';
 import { orderedUpdates } from './in-place.ts';
 import { stepMemory } from './predict.ts';
@@ -87,7 +85,7 @@ export async function trainingStep(forward: Forward, options: StepOptions): Prom
     ...(microBatches > 1 && { microBatches }),
     ...(lossScale && { lossScale }),
   });
-  const { graph, state } = finished(backward, update.state, forward.loss, options);
+  const { graph, state } = await finished(backward, update.state, forward.loss, options);
   // Micro-batches read the weights in their own shape.
   const blocks = target?.processor && microBatches === 1;
   return {
@@ -105,24 +103,23 @@ export async function trainingStep(forward: Forward, options: StepOptions): Prom
 async function accumulation(forward: Forward, options: StepOptions): Promise<Accumulation> {
   const backward = await backwardOf(forward, options);
   const { g, trained, params, lossScale } = backward;
-  const { graph, state } = finished(backward, addAccumulation(g, trained), forward.loss, options);
+  const { graph, state } = await finished(backward, addAccumulation(g, trained), forward.loss, options);
   const changed = new Set(state.map((s) => s.input));
   const reads = params.map((p) => p.name).filter((name) => !changed.has(name));
   return { graph, state, reads, scalars: lossScale ? [lossScale.name] : [] };
 }
 
 /** What was appended, as the target computes it, in an order in which the state may be written over. */
-function finished(
+async function finished(
   { g, running, transposed }: Backward,
   own: readonly StateTensor[],
   loss: string,
   { target, memoryBudget: bytes }: StepOptions,
-): { graph: Graph; state: readonly StateTensor[] } {
+): Promise<{ graph: Graph; state: readonly StateTensor[] }> {
   const state = [...own, ...running].map(
     (s): StateTensor => (transposed.has(s.of) ? { ...s, transposed: true } : s),
   );
-  const lowered = tidy(lower(dropDead(g.build()), target));
-  const made = dropDead(target?.microsoft ? ownProducts(lowered) : lowered);
+  const made = await computedBy(target, g.build());
   const placed = new Set(state.map((s) => s.output));
   const ordered = (graph: Graph): Graph => leastPeak(orderedUpdates(graph, state), placed);
   const bytesFor = (graph: Graph): number => stepMemory({ graph: ordered(graph), state }).total;

@@ -20,6 +20,8 @@ export interface Target {
   readonly microsoft?: boolean;
   /** It is onnxruntime's cpu: runs Scan and passes slices on without copies, and its pools say what they chose. */
   readonly processor?: boolean;
+  /** Its BatchNormalization takes statistics and makes none. */
+  readonly fixedBatchNorm?: boolean;
 }
 
 const STANDARD: LoweringTable = { ...activations, ...norms, SoftmaxCrossEntropyLoss: crossEntropy };
