@@ -8,6 +8,7 @@ import { unknownName } from '../core/names.ts';
 import { random } from '../core/random.ts';
 import { BEFORE_IMAGE } from '../data/chat.ts';
 import { type Example, examplesOf } from '../training/examples.ts';
+import { ofOneSize } from '../training/one-size.ts';
 import type { TrainingData } from '../training/run.ts';
 import { tokenizerOf } from '../workloads/text.ts';
 
@@ -42,7 +43,13 @@ export async function trainingData(
   const dataset = await def.prepare(resolve(loaded.dir, 'datasets'), progress);
   const examples = (split: string): Promise<Example[]> =>
     examplesOf(model, Object.keys(graphs), dataset, split);
-  const [training, heldOut] = await divided(dataset, examples);
+  const [all, held] = await divided(dataset, examples);
+  const [training, heldOut] = (model.tiling ? await ofOneSize(all, held) : [all, held]) as [
+    Example[],
+    Example[],
+  ];
+  if (training.length < all.length)
+    progress(`${training.length} of ${all.length} examples have images of one size, and are learnt from`);
   const { sha256 } = dataset.manifest;
   return {
     about: { name: dataset.name, sha256, examples: training.length, heldOut: heldOut.length },

@@ -117,6 +117,10 @@ async function whatFits(
   }
   if (!lora) await tried('--lora r=8,alpha=16,targets=all-linear', { lora: LORA });
   if (!qlora) await tried('--qlora', { qlora: true, lora: lora ?? LORA });
+  if (found.length === 0) {
+    await tried(`--qlora --micro-batches ${batch}`, { qlora: true, lora: lora ?? LORA, microBatches: batch });
+    await tried('--qlora --batch 1', { qlora: true, lora: lora ?? LORA, batch: 1, microBatches: 1 });
+  }
   if (found.length > 0) return `what would fit: ${found.join(', ')}`;
   return 'no smaller batch and no LoRA would fit: take a smaller model, or a machine with more memory';
 }

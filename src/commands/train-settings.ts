@@ -1,3 +1,5 @@
+import { PRECISIONS } from '../core/backend.ts';
+import { VersusError } from '../core/errors.ts';
 import { requireNames } from '../core/names.ts';
 import { type TrainingSettings, writtenLora } from '../training/settings.ts';
 import { loraOption } from './lora-option.ts';
@@ -41,7 +43,7 @@ export function settingsOf(
   sizes: TrainingSettings['sizes'],
   before?: TrainingSettings,
 ): TrainingSettings {
-  requireNames('precision', [options.precision ?? 'fp32'], ['fp32']);
+  requirePrecision(options.precision);
   const optimiser = optimiserOption(options, before?.optimiser);
   const lora = loraOf(options, before);
   return {
@@ -54,6 +56,14 @@ export function settingsOf(
     sizes,
     seed: options.seed === undefined ? (before?.seed ?? 0) : wholeNumber('--seed', options.seed, 0),
   };
+}
+
+function requirePrecision(precision = 'fp32'): void {
+  requireNames('precision', [precision], PRECISIONS);
+  if (precision === 'fp32') return;
+  throw new VersusError('usage', `training in ${precision}: it computes in fp32`, {
+    next: '--qlora keeps the weights that do not train in 4 bits',
+  });
 }
 
 function loraOf({ lora, qlora }: SettingsOptions, before?: TrainingSettings): TrainingSettings['lora'] {

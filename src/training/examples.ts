@@ -21,7 +21,7 @@ export interface Example {
  * as an example of its own.
  *
  * @param graphs names of the model's graphs
- * @throws VersusError `usage` when the samples hold nothing of the kind, or labels that the model doesn't have
+ * @throws VersusError `usage` when the samples hold nothing of the kind, or labels that model or dataset don't have
  */
 export async function examplesOf(
   model: ModelDef,
@@ -61,9 +61,16 @@ function labelled(model: ModelDef, { name, manifest }: Dataset): Reading {
     });
   }
   return (samples) =>
-    samples.flatMap((sample) =>
-      sample.label === undefined ? [] : [{ sample, label: logits[sample.label]! }],
-    );
+    samples.flatMap((sample) => {
+      if (sample.label === undefined) return [];
+      const label = logits[sample.label];
+      if (label !== undefined) return [{ sample, label }];
+      throw new VersusError(
+        'usage',
+        `sample ${sample.id} has label ${sample.label}, and there are ${logits.length} classes`,
+        { where: `dataset ${name}`, next: `labels go from 0 to ${logits.length - 1}` },
+      );
+    });
 }
 
 const captioned: Reading = (samples) =>

@@ -22,6 +22,7 @@ export interface Reading {
  * first (all have to be of one size).
  *
  * @param graphs names of the model's graphs
+ * @throws VersusError `usage` without a tokenizer, or for a length that cuts answers
  */
 export async function sizesOf(
   model: ModelDef,
@@ -49,7 +50,14 @@ export async function sizesOf(
   }
   const ahead = before === undefined ? 0 : tokens(before);
   const most = longest((e) => ahead + tokens(e.prompt) + tokens(e.text) + end);
-  const whole = examples.some((e) => e.prompt !== undefined) ? most : Math.min(most, LONGEST);
+  const asks = examples.some((e) => e.prompt !== undefined);
+  if (asks && sequence !== undefined && sequence < most) {
+    throw new VersusError('usage', `a prompt and its answer are ${most} tokens long`, {
+      where: `${model.name}, trained on texts of ${sequence}`,
+      next: `give a --sequence of at least ${most}: an answer is not cut`,
+    });
+  }
+  const whole = asks ? most : Math.min(most, LONGEST);
   return { sequence: sequence ?? whole, ...(before !== undefined && { before: ahead }), ...grid };
 }
 

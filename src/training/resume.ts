@@ -10,45 +10,52 @@ import { changed } from './settings.ts';
 import type { Setup } from './setup.ts';
 
 /**
+ * That a checkpoint is of a model.
+ * @param architecture as `architectureOf` gives it
+ * @throws VersusError `usage` that names the checkpoint's own model
+ */
+export function requireModel({ folder, about }: Saved, model: ModelDef, architecture: string): void {
+  const { name } = about.model;
+  if (about.model.architecture === architecture) return;
+  throw refusal(
+    folder,
+    `it is of model ${name}, whose parameters are not those of ${model.name}`,
+    `resume with ${name}, or begin a training of ${model.name} without --resume`,
+  );
+}
+
+/**
  * That a training may go on from a checkpoint: the model, what of it trains, how, and on what are the same. Learning rate,
  * schedule, decay, the norm to clip at and the number of steps may be new ones.
  * @throws VersusError `usage` that names what differs
  */
 export function requireSame(
-  { folder, about }: Saved,
+  saved: Saved,
   { model, settings, architecture }: Pick<Setup, 'model' | 'settings' | 'architecture'>,
   data: About['data'],
 ): void {
-  const refuse = (what: string, next: string): never => {
-    throw new VersusError('usage', oneLine(`the checkpoint cannot go on: ${what}`), { where: folder, next });
-  };
-  if (about.model.architecture !== architecture) {
-    refuse(
-      `it is of model ${about.model.name}, whose parameters are not those of ${model.name}`,
-      `resume with ${about.model.name}, or begin a training of ${model.name} without --resume`,
-    );
-  }
+  requireModel(saved, model, architecture);
+  const { folder, about } = saved;
   const [other] = changed(about.settings, settings);
   if (other) {
-    refuse(
-      `${other.what} was ${other.before}, and is ${other.now}`,
-      'leave that option out, or begin anew without --resume',
-    );
+    const next = 'leave that option out, or begin anew without --resume';
+    throw refusal(folder, `${other.what} was ${other.before}, and is ${other.now}`, next);
   }
-  if (
-    about.data.name !== data.name ||
-    about.data.sha256 !== data.sha256 ||
-    about.data.examples !== data.examples
-  ) {
-    refuse(
-      `it learnt from ${about.data.examples} examples of dataset ${about.data.name}, and these are ${data.examples} of ${data.name}${about.data.name === data.name ? ', which has changed' : ''}`,
-      'resume with the dataset as it was',
-    );
+  const told = ({ name, sha256, examples }: About['data']): string => `${name} ${sha256} ${examples}`;
+  if (told(about.data) !== told(data)) {
+    const was = `it learnt from ${about.data.examples} examples of dataset ${about.data.name}`;
+    const same = about.data.name === data.name ? ', which has changed' : '';
+    const what = `${was}, and these are ${data.examples} of ${data.name}${same}`;
+    throw refusal(folder, what, 'resume with the dataset as it was');
   }
   if (about.step >= settings.schedule.steps) {
-    refuse(`it has taken ${about.step} of ${settings.schedule.steps} steps`, 'ask for more with --steps');
+    const what = `it has taken ${about.step} of ${settings.schedule.steps} steps`;
+    throw refusal(folder, what, 'ask for more with --steps');
   }
 }
+
+const refusal = (where: string, what: string, next: string): VersusError =>
+  new VersusError('usage', oneLine(`the checkpoint cannot go on: ${what}`), { where, next });
 
 /**
  * A setup and its state as a checkpoint left them: weights in place of those that the training began with.

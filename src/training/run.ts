@@ -255,9 +255,7 @@ class Run {
     const left = await store.lastBefore(bound).catch(() => null);
     const { kind, message, where, next } = error;
     const how =
-      left === null
-        ? 'there is no good checkpoint yet'
-        : `the last good checkpoint is ${left}: --resume ${left}`;
+      left === null ? 'there is no good checkpoint' : `the last good checkpoint is ${left}: --resume ${left}`;
     return new VersusError(kind, message, {
       ...(where !== undefined && { where }),
       next: next === undefined ? how : `${next}; ${how}`,

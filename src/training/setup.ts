@@ -103,7 +103,8 @@ export async function setUp(
   };
 }
 
-async function architectureOf(model: ModelDef): Promise<string> {
+/** Hash of names, types and shapes of all parameters of a model. */
+export async function architectureOf(model: ModelDef): Promise<string> {
   const lines = (await parametersOf(model)).map(({ name, dtype, shape }) => `${name} ${dtype} ${shape}`);
   return createHash('sha256').update(lines.sort().join('\n')).digest('hex');
 }
