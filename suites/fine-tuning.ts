@@ -47,7 +47,7 @@ const arm = (
   tier: Tier,
   more: Partial<Arm> = {},
 ): Arm => ({
-  ...{ name: `${name}, ${way}`, model: of, group: way, tier, mainBackendsOnly: true },
+  ...{ name: `${name} ${way}`, model: of, group: way, tier, mainBackendsOnly: true },
   params: { ...settings, ...WAYS[way] },
   ...more,
 });
@@ -60,7 +60,7 @@ const scoped = (
   rounds?: number,
 ): Arm[] =>
   Object.entries(scopes).map(([label, scope]) => ({
-    ...{ name: `${of.name}, ${label}`, model: of.model, group: 'full', tier, mainBackendsOnly: true },
+    ...{ name: `${of.name} ${label}`, model: of.model, group: 'full', tier, mainBackendsOnly: true },
     ...(rounds !== undefined && { rounds }),
     params: { ...of.settings, ...FULL, scope },
   }));
@@ -134,18 +134,18 @@ export default defineSuite({
   ],
   contrasts: [
     ...[VIT_S, SHAPES_VIT].flatMap(({ name }) =>
-      ['LoRA r=8', 'LoRA r=64', 'QLoRA'].map((way) => [`${name}, full`, `${name}, ${way}`] as const),
+      ['LoRA r=8', 'LoRA r=64', 'QLoRA'].map((way) => [`${name} full`, `${name} ${way}`] as const),
     ),
-    ['shapes-vlm, full', 'shapes-vlm, LoRA r=8'],
-    ['florence-2-tiny, all', 'florence-2-tiny, LoRA r=8'],
+    ['shapes-vlm full', 'shapes-vlm LoRA r=8'],
+    ['florence-2-tiny all', 'florence-2-tiny LoRA r=8'],
     ...Object.keys(FLORENCE).flatMap((label) =>
-      label === 'all' ? [] : [['florence-2-tiny, all', `florence-2-tiny, ${label}`] as const],
+      label === 'all' ? [] : [['florence-2-tiny all', `florence-2-tiny ${label}`] as const],
     ),
-    ['phi-3.5-vision-tiny, all', 'phi-3.5-vision-tiny, LoRA r=8'],
+    ['phi-3.5-vision-tiny all', 'phi-3.5-vision-tiny LoRA r=8'],
     ...Object.keys(PHI).flatMap((label) =>
-      label === 'all' ? [] : [['phi-3.5-vision-tiny, all', `phi-3.5-vision-tiny, ${label}`] as const],
+      label === 'all' ? [] : [['phi-3.5-vision-tiny all', `phi-3.5-vision-tiny ${label}`] as const],
     ),
-    ['qwen2-vl-tiny, full', 'qwen2-vl-tiny, LoRA r=8'],
+    ['qwen2-vl-tiny full', 'qwen2-vl-tiny LoRA r=8'],
   ],
 });
 
@@ -172,11 +172,11 @@ export const large = defineSuite({
   headline: ['step_time', 'difference_rss', 'trainable', 'samples_rate', 'tokens_rate', 'loss'],
   contrasts: [
     ...['LoRA r=8', 'LoRA r=64', 'QLoRA'].map(
-      (way) => ['florence-2-base, all', `florence-2-base, ${way}`] as const,
+      (way) => ['florence-2-base all', `florence-2-base ${way}`] as const,
     ),
     ...Object.keys(FLORENCE).flatMap((label) =>
-      label === 'all' ? [] : [['florence-2-base, all', `florence-2-base, ${label}`] as const],
+      label === 'all' ? [] : [['florence-2-base all', `florence-2-base ${label}`] as const],
     ),
-    ['qwen2-vl-2b, LoRA r=8', 'qwen2-vl-2b, QLoRA'],
+    ['qwen2-vl-2b LoRA r=8', 'qwen2-vl-2b QLoRA'],
   ],
 });

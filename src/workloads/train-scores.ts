@@ -6,7 +6,6 @@ import type { Example } from '../training/examples.ts';
 import { rightOnes } from '../training/right.ts';
 import type { Trainer } from '../training/trainer.ts';
 import type { Transfer } from '../training/transfer.ts';
-import { seeded } from '../weights/index.ts';
 import { fedTo, opening } from './train-sessions.ts';
 import type { Setup, TrainParams } from './train-setup.ts';
 
@@ -44,7 +43,7 @@ export async function scoresOf(
   try {
     const known = job.trained && examples.base.length >= job.batch;
     let before: boolean[] | null = null;
-    const own = known ? await headState(job, setup, session) : {};
+    const own = known ? await headState(setup, session) : {};
     if (known) {
       const fresh = await start();
       before = await judge(examples.base, { ...fresh.state, ...own });
@@ -68,13 +67,12 @@ export async function scoresOf(
 
 /** The head that the model came with, where training begins with a new one. */
 async function headState(
-  job: Job<TrainParams>,
-  { step, head }: Setup,
+  { step, head, weights }: Setup,
   session: ResidentSession,
 ): Promise<Record<string, Resident>> {
   const params = step.params.filter((p) => head.has(p.name));
   if (params.length === 0) return {};
-  const source = await (job.model.weights ?? seeded()).open(params);
+  const source = await weights.open(params);
   try {
     const state: Record<string, Resident> = {};
     for (const param of params) state[param.name] = await session.put(await readParam(source, param));

@@ -1,7 +1,7 @@
 import type { OpenOptions } from '../core/backend.ts';
 import { VersusError } from '../core/errors.ts';
 import type { Graph } from '../core/graph.ts';
-import type { ModelDef } from '../core/model.ts';
+import type { ModelDef, WeightSpec } from '../core/model.ts';
 import { bytesPerElement, elementCount } from '../core/tensor.ts';
 import type { Given } from '../core/workload.ts';
 import { BEFORE_IMAGE } from '../data/chat.ts';
@@ -9,7 +9,7 @@ import { gridOf } from '../data/tiling.ts';
 import type { Tokenizer } from '../data/tokenizer.ts';
 import { withAllLogits } from '../estimate/resize.ts';
 import { graphCost } from '../graph/cost.ts';
-import { withAdapters } from '../training/adapters.ts';
+import { partly, withAdapters } from '../training/adapters.ts';
 import { type Arranged, arrange, countOf, headOf, type Learning } from '../training/arrange.ts';
 import { type Forward, forwardOf, type Sizes } from '../training/forward/index.ts';
 import { judging, type StepParts, stepParts } from '../training/parts.ts';
@@ -47,6 +47,8 @@ export interface Setup {
   readonly graphs: readonly string[];
   /** Weights that a new task gets new; empty where it keeps the old ones. */
   readonly head: ReadonlySet<string>;
+  /** The model's own weights. */
+  readonly weights: WeightSpec;
   readonly tokenizer: Tokenizer | null;
   /** Text ahead of an image, and how many tokens it is. */
   readonly before: { readonly text: string; readonly tokens: number } | null;
@@ -88,8 +90,11 @@ export async function setUp({
     clipNorm: 1,
   };
   const step = await trainingStep(forward, options);
+  const learnt = Object.values(graphs).flatMap((g) => g.params.filter((p) => p.role !== 'constant'));
+  const all = [...new Map(learnt.map((p) => [p.name, p])).values()];
+  const weights = partly(model.weights ?? seeded(), all);
   const setup: Setup = {
-    ...{ step, forward, head, tokenizer },
+    ...{ step, forward, head, weights, tokenizer },
     parts: await stepParts(forward, options, step),
     judging: judging(judged, step, training),
     open: training.open ?? {},
@@ -98,7 +103,6 @@ export async function setUp({
     facts: factsOf(graphs, arranged, step, params),
   };
   const drawn = [...(lora?.trained ?? []), ...head];
-  const { weights = seeded() } = model;
   const { tiling: _, ...rest } = model;
   return {
     ...(rest as Omit<ModelDef, 'config' | 'build'>),
