@@ -8,7 +8,7 @@ import { buildDecoder, DECODER_PARTS, type DecoderConfig } from '../../src/zoo/d
 
 const [how, cacheDir] = process.argv.slice(2);
 const config: DecoderConfig = {
-  ...{ vocabulary: 4096, width: 256, depth: 4, heads: 4, kvHeads: 4, headWidth: 64, mlpWidth: 704 },
+  ...{ vocabulary: 1024, width: 256, depth: 2, heads: 4, kvHeads: 4, headWidth: 64, mlpWidth: 704 },
   ...{ eps: 1e-5, activation: 'silu', context: 512, rotary: { theta: 1e4, factor: 1 } },
   ...{ qkvBias: false, outputBias: false, mlpBias: false, tied: false, logits: 'all' },
 };
@@ -26,11 +26,11 @@ const model = {
   } as const),
   build: buildDecoder,
 };
-const forward = await forwardOf(model, lora?.graphs ?? built, { batch: 8, sequence: 128 });
+const forward = await forwardOf(model, lora?.graphs ?? built, { batch: 32, sequence: 128 });
 const all = forward.graph.params.filter((p) => p.role === 'weight').map((p) => p.name);
 const ids = int64(
-  [8, 128],
-  Array.from({ length: 1024 }, (_, i) => (i * 7919 + 13) % config.vocabulary),
+  [32, 128],
+  Array.from({ length: 4096 }, (_, i) => (i * 7919 + 13) % config.vocabulary),
 );
 const trainable = new Set(lora?.trained ?? all);
 const measured = await measuredStep(

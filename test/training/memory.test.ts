@@ -28,7 +28,8 @@ describe('memory of a training step', () => {
     if (!full || !lora || !again) throw new Error('a child is missing');
     for (const { growth, off, predicted } of [full, lora, again]) {
       expect(Math.abs(off)).toBeLessThan(0.15);
-      expect(growth.measured.at(-1)! - growth.measured[0]!).toBeLessThan(8 * MB);
+      // The second step finds the arena as the first left it, and may need another page or two; the third finds it as it was.
+      expect(growth.measured[2]! - growth.measured[1]!).toBeLessThan(4 * MB);
       expect(growth.predicted).toBeGreaterThan(50 * MB);
       const { total, ...parts } = predicted;
       expect(total).toBe(Object.values(parts).reduce((sum, bytes) => sum + bytes, 0));
@@ -40,7 +41,7 @@ describe('memory of a training step', () => {
     const last = ({ growth }: MeasuredStep) => growth.measured.at(-1)!;
     expect(last(full) - last(again)).toBeGreaterThan(0.7 * saved);
     expect(full.predicted.optimiser).toBe(2 * full.predicted.weights);
-  }, 120_000);
+  }, 300_000);
 });
 
 describe('the arena', () => {
