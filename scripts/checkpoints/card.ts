@@ -54,8 +54,8 @@ export async function writeCard(
     `node --import tsx scripts/train-checkpoint.ts ${name}`,
     '```',
     '',
-    'On one type of processor, with the versions of package-lock.json, the same bytes come out every time, with one thread or',
-    'two. Another processor or runtime adds floats in another order: weights then differ, and quality by chance.',
+    'With one version of this package and its dependencies, on one type of processor, the same bytes come out every time, with one',
+    'thread or two. Another engine, runtime or processor adds floats in another order: weights then differ, and quality by chance.',
     '',
   ];
   await writeFile(path.join(folder, 'README.md'), lines.join('\n'));
