@@ -1,9 +1,11 @@
 // Which questions, models, backends and datasets: the file to edit. Every plugin is a value; adding one is one file and one line here.
 import shapes from './datasets/shapes/index.ts';
+import stories from './datasets/stories/index.ts';
 import { onnxruntime } from './src/backends/onnxruntime/index.ts';
 import { reference } from './src/backends/reference.ts';
 import { tfjs } from './src/backends/tfjs/index.ts';
 import { defineConfig } from './src/index.ts';
+import { shippedModels } from './src/pretrained/shipped.ts';
 import { peak } from './src/workloads/peak.ts';
 import { models } from './src/zoo/index.ts';
 import classification from './suites/classification.ts';
@@ -27,7 +29,7 @@ export default defineConfig({
     tfjs('cpu'),
     reference,
   ],
-  models: models(),
-  datasets: [shapes],
+  models: [...models(), ...shippedModels()],
+  datasets: [shapes, stories],
   peak,
 });

@@ -1,4 +1,5 @@
 import { defineSuite } from '../src/index.ts';
+import { shipped } from '../src/pretrained/shipped.ts';
 import { generate } from '../src/workloads/generate.ts';
 import { imagePrompt } from '../src/workloads/image-prompt.ts';
 import { model } from '../src/zoo/index.ts';
@@ -17,13 +18,19 @@ export default defineSuite({
       tier: 'smoke',
       mainBackendsOnly: true,
     },
+    // Trained by this package: what a language model forgets where it learns to see shows in their answers.
+    { name: 'shapes-llm', model: shipped('shapes-llm'), group: 'LLM', tier: 'default' },
+    {
+      ...{ name: 'shapes-vlm', model: shipped('shapes-vlm'), group: 'VLM', tier: 'default' },
+      mainBackendsOnly: true,
+    },
     { name: 'qwen2-0.5b', model: model('qwen2-0.5b'), group: 'LLM', tier: 'release' },
     { name: 'llava-qwen2-0.5b', model: model('llava-qwen2-0.5b'), group: 'VLM', tier: 'release' },
   ],
   uses: [
     {
       workload: generate,
-      params: { promptTokens: 64, newTokens: 16 },
+      params: { promptTokens: 64, newTokens: 16, dataset: 'stories', samples: 100 },
       batches: [{ size: 1 }],
     },
     {
@@ -33,9 +40,10 @@ export default defineSuite({
       arms: ['llava-qwen2-0.1b', 'llava-qwen2-0.5b'],
     },
   ],
-  headline: ['ttft', 'tpot', 'prefill_rate', 'decode_rate', 'peak_rss'],
+  headline: ['ttft', 'tpot', 'prefill_rate', 'decode_rate', 'peak_rss', 'answers', 'perplexity'],
   contrasts: [
     ['qwen2-0.1b', 'llava-qwen2-0.1b'],
+    ['shapes-llm', 'shapes-vlm'],
     ['qwen2-0.5b', 'llava-qwen2-0.5b'],
   ],
 });

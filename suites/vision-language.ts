@@ -1,4 +1,5 @@
 import { type Arm, defineSuite, type Tier } from '../src/index.ts';
+import { shipped } from '../src/pretrained/shipped.ts';
 import { imagePrompt } from '../src/workloads/image-prompt.ts';
 import { model } from '../src/zoo/index.ts';
 
@@ -22,15 +23,20 @@ export default defineSuite({
     onMain('florence-2-tiny', 'Florence-2', 'default'),
     onMain('phi-3.5-vision-tiny', 'Phi-3.5-vision', 'default'),
     onMain('qwen2-vl-tiny', 'Qwen2-VL', 'default'),
+    // Trained by this package: it answers, and how often it is right stands beside what that takes.
+    {
+      ...{ name: 'shapes-vlm', model: shipped('shapes-vlm'), group: 'LLaVA', tier: 'default' },
+      mainBackendsOnly: true,
+    },
     arm('florence-2-base', 'Florence-2', 'release'),
     arm('qwen2-vl-2b', 'Qwen2-VL', 'release'),
   ],
   uses: [
     {
       workload: imagePrompt,
-      params: { promptTokens: 16, newTokens: 8, dataset: 'shapes' },
+      params: { promptTokens: 16, newTokens: 8, dataset: 'shapes', unseen: 'heldout' },
       batches: [{ size: 1, tier: 'default' }],
     },
   ],
-  headline: ['ttft', 'tpot', 'vision', 'prefill', 'peak_rss'],
+  headline: ['ttft', 'tpot', 'vision', 'prefill', 'peak_rss', 'answers', 'unseen_answers'],
 });

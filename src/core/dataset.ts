@@ -1,7 +1,9 @@
 export interface Sample {
   readonly id: string;
-  /** Absolute path of the image file. */
-  readonly image: string;
+  /** Absolute path of the image file; absent in a dataset of texts. */
+  readonly image?: string;
+  /** A text that a language model may learn, in a dataset of texts. */
+  readonly text?: string;
   /** Class index into `Manifest.classes`. */
   readonly label?: number;
   readonly caption?: string;

@@ -17,6 +17,8 @@ export interface Score {
   readonly metric: string;
   readonly value: number;
   readonly n: number;
+  /** Of a value that is no share of `n`, 95%, and how it was computed; a share gets Wilson's. */
+  readonly interval?: { readonly lo: number; readonly hi: number; readonly method: string };
   /** Per-sample correctness in sample order, so that two arms can be compared on the same samples (McNemar). */
   readonly correct?: readonly boolean[];
 }

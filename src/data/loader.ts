@@ -3,6 +3,7 @@ import { VersusError } from '../core/errors.ts';
 import type { ImagePreprocess } from '../core/model.ts';
 import type { Tensor } from '../core/tensor.ts';
 import { preprocessImage, stackImages } from './preprocess.ts';
+import { imageOf } from './samples.ts';
 
 export interface Batch {
   /** float32 [N, 3, H, W]. */
@@ -26,7 +27,7 @@ const DECODERS = 4;
  * @throws VersusError `input` naming the file that cannot be decoded.
  */
 export async function loadBatch(samples: readonly Sample[], spec: ImagePreprocess): Promise<Batch> {
-  const images = await eachSample(samples, ({ image }) => preprocessImage(image, spec));
+  const images = await eachSample(samples, (sample) => preprocessImage(imageOf(sample), spec));
   return { images: stackImages(images), samples };
 }
 

@@ -2,6 +2,12 @@ import { createHash } from 'node:crypto';
 import type { Dataset, Manifest, Sample } from '../core/dataset.ts';
 import { VersusError } from '../core/errors.ts';
 
+/** The image file of a sample. @throws VersusError `usage` for a sample of a dataset of texts */
+export function imageOf({ id, image }: Sample): string {
+  if (image !== undefined) return image;
+  throw new VersusError('usage', `the sample ${id} has no image`, { next: 'name a dataset of images' });
+}
+
 /** What happens to a sample whose file is missing, empty or outside the folder. */
 export type Unreadable = 'fail' | 'skip';
 

@@ -7,6 +7,7 @@ import { decodeImage, imageSize } from './image.ts';
 import { eachSample } from './loader.ts';
 import { patchFeeds } from './patches.ts';
 import type { Pixels } from './resample.ts';
+import { imageOf } from './samples.ts';
 
 /** How an image of any size becomes what a `vision` graph takes. */
 export type Tiling = CropsPreprocess | PatchesPreprocess;
@@ -59,7 +60,7 @@ function stacked(parts: readonly Tensor[]): Tensor {
  * @throws VersusError `input` naming the file that cannot be decoded, or as `tiledFeeds`
  */
 export async function loadTiled(samples: readonly Sample[], spec: Tiling): Promise<Tensors> {
-  return tiledFeeds(await eachSample(samples, ({ image }) => decodeImage(image)), spec);
+  return tiledFeeds(await eachSample(samples, (sample) => decodeImage(imageOf(sample))), spec);
 }
 
 /** Headers that are read to find the commonest size. */
@@ -72,8 +73,8 @@ const PROBED = 128;
  */
 export async function ofOneSize(samples: readonly Sample[]): Promise<readonly Sample[]> {
   const probed = samples.slice(0, PROBED);
-  const sizes = await eachSample(probed, async ({ image }) => {
-    const { width, height } = await imageSize(image);
+  const sizes = await eachSample(probed, async (sample) => {
+    const { width, height } = await imageSize(imageOf(sample));
     return `${width}×${height}`;
   });
   const groups = new Map<string, Sample[]>();

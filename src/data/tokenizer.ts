@@ -11,6 +11,8 @@ export interface Tokenizer {
   decode(ids: readonly number[]): string;
   /** What fills a text up to a fixed length. */
   readonly pad: number;
+  /** What a model says when it has said all; null where nothing does. */
+  readonly end: number | null;
 }
 
 /** Longest text that is tokenised. Published patterns are linear, but one from outside may backtrack. */
@@ -41,6 +43,7 @@ export function byteTokenizer(vocabulary: number): Tokenizer {
     },
     decode: (ids) => new TextDecoder().decode(Uint8Array.from(ids.filter((id) => id < Math.min(256, bytes)))),
     pad: eos,
+    end: eos,
   };
 }
 
@@ -56,7 +59,12 @@ export async function openTokenizer(file: string, vocabulary: number): Promise<T
   const json = await readJson(where);
   const config = await readJson(path.join(path.dirname(where), 'tokenizer_config.json'), true);
   const inner = construct(json, config, where);
-  const pad = tokenOf(config.pad_token) ?? tokenOf(config.eos_token);
+  const idOf = (token: unknown): number | undefined => {
+    const text = tokenOf(token);
+    const id = text === undefined ? undefined : inner.token_to_id(text);
+    return id === undefined || id >= vocabulary ? undefined : id;
+  };
+  const end = idOf(config.eos_token);
   return {
     label: `tokenizer(${where})`,
     encode(text, { special = false } = {}) {
@@ -72,7 +80,21 @@ export async function openTokenizer(file: string, vocabulary: number): Promise<T
       return [...ids];
     },
     decode: (ids) => attempt(where, () => inner.decode([...ids])),
-    pad: Math.min((pad === undefined ? undefined : inner.token_to_id(pad)) ?? 0, vocabulary - 1),
+    pad: idOf(config.pad_token) ?? end ?? 0,
+    end: end ?? null,
+  };
+}
+
+/** Ids cut or padded at the end to `length`, the last id (EOS) kept, and the mask of what is text. */
+export function padTo(
+  ids: readonly number[],
+  length: number,
+  pad: number,
+): { ids: number[]; mask: number[] } {
+  const kept = ids.length <= length ? [...ids] : [...ids.slice(0, length - 1), ids.at(-1)!];
+  return {
+    ids: Array.from({ length }, (_, i) => kept[i] ?? pad),
+    mask: Array.from({ length }, (_, i) => (i < kept.length ? 1 : 0)),
   };
 }
 

@@ -181,9 +181,8 @@ export class GraphBuilder extends Operators {
     const there = this.#nodes[at] ?? this.#fail('another builder has the node', node.name);
     if (there.outputs[output]) return this.value(there.outputs[output]);
     const name = this.#unique(`${node.outputs[0]}.${output}`);
-    const outputs = Array.from({ length: Math.max(output + 1, there.outputs.length) }, (_, i) =>
-      i === output ? name : (there.outputs[i] ?? ''),
-    );
+    const length = Math.max(output + 1, there.outputs.length);
+    const outputs = Array.from({ length }, (_, i) => (i === output ? name : (there.outputs[i] ?? '')));
     const types = there.inputs.map((input) => (input === '' ? null : this.value(input)));
     const inferred = inferNode({ ...there, outputs }, types, this.#inference);
     const type = inferred?.[output] ?? this.#fail(`the type of result ${output} is not known`, node.name);

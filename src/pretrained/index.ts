@@ -5,9 +5,11 @@ import { basename, join, resolve } from 'node:path';
 import { VersusError } from '../core/errors.ts';
 import type { ModelDef } from '../core/model.ts';
 import { readJson } from '../data/json.ts';
+import { fixedSize } from '../data/preprocess.ts';
 import { fromProcessorConfig } from '../data/processor-config.ts';
 import { type OnnxOptions, openSafetensors, safetensors } from '../weights/index.ts';
 import { fromCheckpointConfig } from '../zoo/checkpoint/index.ts';
+import { classNames } from './class-names.ts';
 import { onnxParts } from './exported.ts';
 
 export interface PretrainedOptions extends OnnxOptions {
@@ -43,7 +45,11 @@ export async function pretrained(folder: string, options: PretrainedOptions = {}
   if (format === 'onnx') return { ...(await onnxParts(dir, config, options)), ...about };
   const file = await openSafetensors(dir);
   await file.close();
-  const { model } = fromCheckpointConfig(config, file.names);
+  // A convolutional network's config leaves the size of its images to the processor.
+  const size = preprocess && fixedSize(preprocess);
+  const { model } = fromCheckpointConfig(config, file.names, {
+    ...(size && config?.image_size === undefined && { image: [size.height, size.width] as const }),
+  });
   return { ...model, ...about, weights: safetensors(folder) };
 }
 
@@ -58,14 +64,4 @@ async function preprocessIn(dir: string): Promise<ModelDef['preprocess']> {
     if (error instanceof VersusError && error.kind === 'unsupported') return undefined;
     throw error;
   }
-}
-
-/** Names by logit; a checkpoint that was never told any has `LABEL_0`, `LABEL_1` … */
-function classNames(config: Readonly<Record<string, unknown>> | null): string[] | undefined {
-  const table = config?.id2label;
-  if (typeof table !== 'object' || table === null) return undefined;
-  const byIndex = table as Readonly<Record<string, unknown>>;
-  const names = Object.keys(byIndex).map((_, i) => byIndex[String(i)]);
-  if (names.length === 0 || !names.every((name) => typeof name === 'string')) return undefined;
-  return names.every((name) => /^LABEL_\d+$/.test(name)) ? undefined : names;
 }

@@ -223,7 +223,12 @@ const LINES: Readonly<Record<RecordLine['type'], Check>> = {
         trained: flag,
       }),
     ),
-    scores: listOf(object({ metric: text, value: real, n: count, correct: optional(listOf(flag)) })),
+    scores: listOf(
+      object({
+        ...{ metric: text, value: real, n: count, correct: optional(listOf(flag)) },
+        interval: optional(object({ lo: real, hi: real, method: text })),
+      }),
+    ),
   }),
   peak: object({
     ...HEAD,

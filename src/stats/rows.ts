@@ -172,7 +172,8 @@ function quality(cell: CellAccumulator, info: CellInfo): Figures[] {
         return nothing(head, { status: 'ok', reason }, assume);
       }
       const share = score.value >= 0 && score.value <= 1 && (score.correct !== undefined || unit === 'share');
-      const interval = share ? wilsonInterval(Math.round(score.value * score.n), score.n) : null;
+      const interval =
+        score.interval ?? (share ? wilsonInterval(Math.round(score.value * score.n), score.n) : null);
       return {
         ...head,
         assume,

@@ -1,9 +1,10 @@
 import { VersusError } from '../core/errors.ts';
-import type { Graph, Param, ValueInfo } from '../core/graph.ts';
+import type { Graph, Node, Param, ValueInfo } from '../core/graph.ts';
 import { GraphBuilder } from '../graph/builder.ts';
 import { inferTypes } from '../graph/infer.ts';
 import { dropDead } from '../transform/drop-dead.ts';
 import { addGradients } from '../transform/gradient/index.ts';
+import { leastPeak } from '../transform/least-peak.ts';
 import { lower, type Target } from '../transform/lower/index.ts';
 import { inBlocks } from '../transform/optimiser/blocks.ts';
 import {
@@ -13,6 +14,7 @@ import {
   type StateTensor,
 } from '../transform/optimiser/index.ts';
 import { ownProducts } from '../transform/own-products.ts';
+import { toHalf } from '../transform/precision.ts';
 import { recogniseActivations } from '../transform/recognise-activation.ts';
 import { recogniseNorms } from '../transform/recognise-norm.ts';
 import { recogniseSoftmax } from '../transform/recognise-softmax.ts';
@@ -27,6 +29,12 @@ export interface StepOptions extends Pick<Gradients, 'clipNorm' | 'microBatches'
   readonly optimiser: OptimiserSpec;
   /** What the backend computes besides the standard operators. */
   readonly target?: Target;
+  /**
+   * `fp16`: forward and backward in float16, with the weights that train, their update and the loss in float32. The gradient is
+   * that of the loss times `loss_scale`, a scalar; where it overflows the step changes nothing (Micikevicius et al., "Mixed
+   * precision training", 2018).
+   */
+  readonly precision?: 'fp32' | 'fp16';
 }
 
 /** One training step as a graph: a batch, scalars and the state go in, the loss and the next state come out. */
@@ -44,11 +52,14 @@ export interface TrainingStep {
   readonly loss: string;
   /** Output: the gradients' norm ahead of clipping, where it is computed. */
   readonly norm?: string;
+  /** Output: 1 where the step was taken, 0 where a gradient overflowed; with a scaled loss. */
+  readonly finite?: string;
 }
 
 /**
  * Forward, backward and update of one batch as one graph. Every output of the state may be written over its own input while
- * the graph runs: all that reads the old numbers comes before what makes the new ones.
+ * the graph runs: all that reads the old numbers comes before what makes the new ones. The order of the nodes is one of low peak
+ * memory.
  *
  * @throws VersusError `usage` when nothing trains, `unsupported` naming operator and node where a gradient is missing
  */
@@ -73,18 +84,23 @@ export async function trainingStep(forward: Forward, options: StepOptions): Prom
   const { graph: laidOut, transposed } = options.target?.microsoft
     ? turned(open, new Set(trained.map((p) => p.name)))
     : { graph: open, transposed: new Set<string>() };
-  const whole = await recognised(laidOut);
+  const half = options.precision === 'fp16';
+  const whole = await recognised(half ? toHalf(laidOut, (node) => staysWide(node, moved)) : laidOut);
   const g = GraphBuilder.over(whole, inferTypes(whole, {}).types);
   const names = trained.map((p) => p.name);
-  const gradients = addGradients(g, new Map([[loss, g.scalar(1)]]), names, {
-    places: options.target?.processor ?? false,
-  });
+  const lossScale = half ? g.input('loss_scale', 'float32', []) : undefined;
+  const seeds = new Map([[loss, lossScale ?? g.scalar(1)]]);
+  const gradients = addGradients(g, seeds, names, { places: options.target?.processor ?? false });
   const { clipNorm, microBatches } = options;
   const update = addOptimiser(
     g,
     names.map((name) => ({ name, value: g.value(name), gradient: gradients.get(name)! })),
     options.optimiser,
-    { ...(clipNorm !== undefined && { clipNorm }), ...(microBatches !== undefined && { microBatches }) },
+    {
+      ...(clipNorm !== undefined && { clipNorm }),
+      ...(microBatches !== undefined && { microBatches }),
+      ...(lossScale && { lossScale }),
+    },
   );
   const running = params
     .filter((p) => buffers.has(p.name))
@@ -98,17 +114,29 @@ export async function trainingStep(forward: Forward, options: StepOptions): Prom
   );
   const lowered = lower(dropDead(g.build()), options.target);
   const made = dropDead(options.target?.microsoft ? ownProducts(tidy(lowered)) : tidy(lowered));
-  const ordered = orderedUpdates(made, state);
+  const ordered = leastPeak(orderedUpdates(made, state), new Set(state.map((s) => s.output)));
   const final = options.target?.processor ? inBlocks(ordered, state) : { graph: ordered, state };
   return {
     graph: final.graph,
     inputs: forward.inputs,
-    scalars: update.scalars,
+    scalars: [...update.scalars, ...(lossScale ? ['loss_scale'] : [])],
     state: final.state,
     params,
     loss,
     ...(update.norm && { norm: update.norm }),
+    ...(update.finite && { finite: update.finite }),
   };
+}
+
+/**
+ * Rows of a table that trains are added up in float32, since no runtime scatters float16; the statistics of a batch are float32
+ * as in every framework.
+ */
+function staysWide(node: Node, trained: ReadonlySet<string>): boolean {
+  return (
+    (node.op === 'Gather' && trained.has(node.inputs[0]!)) ||
+    (node.op === 'BatchNormalization' && node.attrs.training_mode === 1)
+  );
 }
 
 /** Patterns as the operators that they are: the gradient of one operator is far cheaper than those of its pieces. */

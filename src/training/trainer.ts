@@ -19,6 +19,8 @@ export interface StepResult {
   readonly loss: number;
   /** Norm of the gradients ahead of clipping, where the step computes it. */
   readonly norm?: number;
+  /** False where a gradient of a scaled loss overflowed, and the state stayed as it was. */
+  readonly taken: boolean;
 }
 
 /** A training step on a backend, with its state on the device between steps. */
@@ -108,13 +110,16 @@ export class Trainer {
     for (const { input, output } of step.state) this.#state[input] = kept[output]!;
     this.#steps++;
     const loss = toNumbers(host[step.loss]!)[0]!;
-    if (!Number.isFinite(loss)) {
+    const taken = !step.finite || toNumbers(host[step.finite]!)[0] === 1;
+    // A smaller scale of the loss may yet bring a finite step.
+    const hopeless = taken || (scalars.loss_scale ?? 1) <= 1;
+    if (hopeless && !(taken && Number.isFinite(loss))) {
       throw new VersusError('input', `the loss of step ${this.#steps} is ${loss}`, {
         where: this.#where,
         next: 'train with a smaller learning rate, a warm-up or clipped gradients, from the last checkpoint',
       });
     }
-    return { loss, ...(step.norm && { norm: toNumbers(host[step.norm]!)[0]! }) };
+    return { loss, taken, ...(step.norm && { norm: toNumbers(host[step.norm]!)[0]! }) };
   }
 
   /** A tensor of the state on the host in the shape of its parameter, as a copy that later steps leave alone. */

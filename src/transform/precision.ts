@@ -31,6 +31,7 @@ const KEEP: ReadonlySet<string> = new Set([
     'ReduceProd',
   ],
   ...['Pow', 'Sqrt', 'Reciprocal', 'Exp', 'Log', 'Sin', 'Cos', 'Tan'],
+  'SoftmaxCrossEntropyLoss',
 ]);
 /** Outputs that are float32 whatever the inputs are: the statistics of LayerNormalization. */
 const FULL_OUTPUTS: Readonly<Record<string, readonly number[]>> = { LayerNormalization: [1, 2] };
@@ -53,10 +54,11 @@ type Width = 'half' | 'full';
  * - Constants beyond ±65,504 (masks) and what float32 operators make of them are clamped to it on their way to float16, so
  *   that a row that is masked altogether doesn't become NaN.
  *
+ * @param wide further nodes that compute in float32
  * @throws VersusError `unsupported` at an operator whose types the table doesn't know, or a subgraph
  */
-export function toHalf(graph: Graph): Graph {
-  const cast = new HalfCast(graph);
+export function toHalf(graph: Graph, wide: (node: Node) => boolean = () => false): Graph {
+  const cast = new HalfCast(graph, wide);
   for (const node of graph.nodes) cast.node(node);
   return cast.finish();
 }
@@ -77,9 +79,11 @@ class HalfCast {
   readonly #large = new Set<string>();
   /** Values that angles of sines and cosines are computed from. */
   readonly #angles: ReadonlySet<string>;
+  readonly #wide: (node: Node) => boolean;
 
-  constructor(graph: Graph) {
+  constructor(graph: Graph, wide: (node: Node) => boolean) {
     this.#graph = graph;
+    this.#wide = wide;
     this.#dtypes = inferTypes(graph, {}).types;
     this.#names = new Set(graph.nodes.flatMap((n) => [n.name, ...n.outputs]));
     this.#outputs = new Set(graph.outputs.map((o) => o.name));
@@ -163,7 +167,8 @@ class HalfCast {
 
   /** float32 for what must be and what only touches float32 or constants; else float16. */
   #widthOf(node: Node): Width {
-    if (KEEP.has(node.op) || node.outputs.some((o) => this.#angles.has(o))) return 'full';
+    if (KEEP.has(node.op) || this.#wide(node)) return 'full';
+    if (node.outputs.some((o) => this.#angles.has(o))) return 'full';
     if (node.op === 'Cast') return node.attrs.to === codeOf('float32') ? 'full' : 'half';
     const widths = node.inputs
       .filter((name, i) => this.#isFloat(name) && !FULL_INPUTS[node.op]?.includes(i))

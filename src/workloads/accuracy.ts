@@ -54,3 +54,15 @@ export async function scoreAccuracy(
   };
   return classes > 5 ? [score('top1', 1), score('top5', 5)] : [score('top1', 1)];
 }
+
+/** The first samples of a split that carry a label. */
+export async function labelledOf(dataset: Dataset, split: string, count = 1000): Promise<readonly Sample[]> {
+  return (await dataset.samples(split)).slice(0, count).filter((s) => s.label !== undefined);
+}
+
+/** Scores of what training never showed, under names of their own. */
+export const asUnseen = (scores: readonly Score[]): Score[] =>
+  scores.flatMap((score) => (score.metric === 'top1' ? [{ ...score, metric: UNSEEN }] : []));
+
+/** Top-1 on the split `unseen` of a workload's parameters. */
+export const UNSEEN = 'unseen_top1';

@@ -8,7 +8,7 @@ import type { Tensor, Tensors } from '../core/tensor.ts';
 import type { Job, Metric, Workload } from '../core/workload.ts';
 import { extractFeatures } from '../data/features.ts';
 import { holdBatches } from '../data/loader.ts';
-import { logitOfClass, scoreAccuracy } from './accuracy.ts';
+import { asUnseen, labelledOf, logitOfClass, scoreAccuracy, UNSEEN } from './accuracy.ts';
 import { graphMacs } from './cost.ts';
 import { asFloat, concrete, drawBytes, drawImages, imageDims, imageInput } from './inputs.ts';
 
@@ -19,6 +19,8 @@ export interface ClassifyParams {
   readonly split?: string;
   /** Samples that accuracy is scored on, from the start of the split; 1,000 when left out. */
   readonly samples?: number;
+  /** A split whose kinds training never showed: its top-1 is reported beside that of `split`. */
+  readonly unseen?: string;
   /** Graph of the model; `model` when left out. */
   readonly graph?: string;
 }
@@ -101,6 +103,7 @@ export const classify: Workload<ClassifyParams> = {
     { ...metric('gflops', 'GFLOP/s', 'higher', 'flops'), phases: ['infer'] },
     metric('top1', 'share', 'higher', 'score'),
     metric('top5', 'share', 'higher', 'score'),
+    metric(UNSEEN, 'share', 'higher', 'score'),
   ],
 
   macs: (params: ClassifyParams, batch: number, model: ModelDef) =>
@@ -117,6 +120,8 @@ export const classify: Workload<ClassifyParams> = {
     const held = await imagesOf(job, input, samples);
     const targets = dataset && job.trained ? logitOfClass(job.model, dataset) : null;
     const scored = samples?.filter((s) => s.label !== undefined) ?? [];
+    const unseen =
+      dataset && job.params.unseen ? await labelledOf(dataset, job.params.unseen, job.params.samples) : [];
     const feedOf = (images: Tensor): Tensors => ({
       [input.name]: asFloat(features ? extractFeatures(images, features) : images, input.dtype),
     });
@@ -137,14 +142,17 @@ export const classify: Workload<ClassifyParams> = {
       outputs: () => session.run(feedOf(held[0]!)),
       ...(targets && preprocess && scored.length > 0
         ? {
-            scores: () =>
-              scoreAccuracy(
-                scored,
-                preprocess,
-                job.batch,
-                async (images) => logitsOf(session, await session.run(feedOf(images))),
-                (sample) => targets[sample.label!]!,
-              ),
+            async scores() {
+              const score = (of: readonly Sample[]) =>
+                scoreAccuracy(
+                  of,
+                  preprocess,
+                  job.batch,
+                  async (images) => logitsOf(session, await session.run(feedOf(images))),
+                  (sample) => targets[sample.label!]!,
+                );
+              return [...(await score(scored)), ...(unseen.length > 0 ? asUnseen(await score(unseen)) : [])];
+            },
           }
         : {}),
       close: () => session.close(),

@@ -1,17 +1,17 @@
 import type { Session } from '../core/backend.ts';
-import { VersusError } from '../core/errors.ts';
 import type { Graph } from '../core/graph.ts';
 import type { ModelDef } from '../core/model.ts';
 import type { Run } from '../core/positions.ts';
 import type { Tensor, Tensors } from '../core/tensor.ts';
-import { tensor } from '../core/tensor.ts';
 import type { Metric, Workload } from '../core/workload.ts';
+import { asked, BEFORE_IMAGE } from '../data/chat.ts';
 import type { Tokenizer } from '../data/tokenizer.ts';
 import { inferShapes } from '../graph/infer.ts';
 import { checkContext } from './context.ts';
 import { graphMacs, graphOf } from './cost.ts';
 import { onlyOutput } from './decoder.ts';
 import { checkLengths } from './generate.ts';
+import { scoredSplits, scoresOf, UNSEEN_ANSWERS } from './image-answers.ts';
 import { type ImageParams, imageRun, imageSource, visionDims } from './image-source.ts';
 import type { Dims } from './inputs.ts';
 import {
@@ -23,7 +23,9 @@ import {
   languageMetrics,
   openLanguage,
 } from './language.ts';
+import { spliceFeatures } from './splice.ts';
 import { exactly, tokenizerOf } from './text.ts';
+import { ANSWERS } from './told.ts';
 
 export interface ImagePromptParams extends ImageParams {
   /** Tokens of the question, per sequence; the image and `USER: ` come before it. */
@@ -31,6 +33,13 @@ export interface ImagePromptParams extends ImageParams {
   readonly newTokens: number;
   readonly question?: string;
   readonly tokenizer?: string;
+  /**
+   * Images, from the start of the split, whose questions quality is scored on where the weights are trained, one question
+   * of each in turn; 100 when left out.
+   */
+  readonly samples?: number;
+  /** A split whose kinds training never showed: its answers are reported beside those of `split`. */
+  readonly unseen?: string;
 }
 
 const part = (phase: string): Metric => ({
@@ -42,41 +51,16 @@ const part = (phase: string): Metric => ({
   phases: [phase],
 });
 
-/**
- * Rows `at`… of every sequence of `embeds` [batch, sequence, width] are replaced by image features, [batch, n, width] or
- * [batch · n, width]: the placeholder tokens' embeddings are never used.
- */
-export function spliceFeatures(embeds: Tensor, features: Tensor, at: number): Tensor {
-  const [batch, sequence, width] = embeds.shape as [number, number, number];
-  const rows = features.data.length / (batch * width);
-  if (features.dtype !== embeds.dtype || features.shape.at(-1) !== width || at + rows > sequence) {
-    throw new VersusError(
-      'unsupported',
-      `image features [${features.shape}] ${features.dtype} don't fit embeddings [${embeds.shape}] ${embeds.dtype}`,
-      { next: 'the projector has to yield rows of the language model’s width' },
-    );
-  }
-  const data = embeds.data.slice();
-  for (let b = 0; b < batch; b++) {
-    const rowsOf = features.data.subarray(b * rows * width, (b + 1) * rows * width);
-    data.set(rowsOf as never, (b * sequence + at) * width);
-  }
-  return tensor(embeds.dtype, embeds.shape, data);
-}
-
-/**
- * Tokens before and after the image, as LLaVA asks: image first, then the question (Liu et al., "Visual instruction tuning",
- * 2023). An encoder reads the image itself first, as Florence-2's does.
- */
+/** Tokens before and after the image, as LLaVA asks. An encoder reads the image itself first, as Florence-2's does. */
 async function promptAround(
   tokenizer: Tokenizer,
   params: ImagePromptParams,
   model: ModelDef,
 ): Promise<{ before: readonly number[]; after: readonly number[] }> {
   const { encoder } = await languageGraphs(model);
-  const question = params.question ?? '\nWhat is shown, and in which colour? ASSISTANT:';
+  const question = params.question ?? asked('What is shown, and in which colour?');
   return {
-    before: encoder === null ? tokenizer.encode('USER: ') : [],
+    before: encoder === null ? tokenizer.encode(BEFORE_IMAGE) : [],
     after: exactly(tokenizer.encode(question), params.promptTokens),
   };
 }
@@ -106,6 +90,8 @@ export const imagePrompt: Workload<ImagePromptParams> = {
     part('vision'),
     part('prefill'),
     ...languageMetrics(['preprocess', 'vision']),
+    ANSWERS,
+    UNSEEN_ANSWERS,
   ],
 
   /** Null where tiles are cut from a dataset's images: how many is known only with the images. */
@@ -138,6 +124,7 @@ export const imagePrompt: Workload<ImagePromptParams> = {
       imageRun(model.tiling, images.first, rows),
       { text: after.length },
     ];
+    const scored = job.trained && images.of ? await scoredSplits(job) : null;
     const showing = (features: () => Tensor): Insertion => ({
       splice: (embeds) => spliceFeatures(embeds, features(), before.length),
       runs,
@@ -172,6 +159,10 @@ export const imagePrompt: Workload<ImagePromptParams> = {
         const image = showing(() => features);
         return { image_features: features, ...(await forcedLogits(language, prompt, batch, image)) };
       },
+      ...(scored && {
+        scores: () =>
+          scoresOf({ vision, language, load: images.of!, model, tokenizer, before, batch }, scored),
+      }),
       async close() {
         await vision.close();
         await language.close();

@@ -28,21 +28,23 @@ export interface ImageSource {
   readonly first: Tensors;
   /** Those of a repetition, from files; null where nothing is loaded. */
   readonly load: ((repetition: number) => Promise<Tensors>) | null;
+  /** Those of any samples; null where nothing is loaded. */
+  readonly of: Load | null;
 }
 
-type Load = (files: readonly Sample[]) => Promise<Tensors>;
+export type Load = (files: readonly Sample[]) => Promise<Tensors>;
 
 /** Images for the `vision` graph of a job's model, from its dataset or drawn. */
 export async function imageSource(job: Job<ImageParams>, vision: Session): Promise<ImageSource> {
   const { model, batch } = job;
   const load = loader(model, vision);
   if (job.params.dataset === undefined || !load) {
-    return { first: asFed(vision.inputs, drawnFeeds(job, vision.inputs)), load: null };
+    return { first: asFed(vision.inputs, drawnFeeds(job, vision.inputs)), load: null, of: null };
   }
   const samples = await samplesOf(job, job.params.dataset);
   const files = (repetition: number) =>
     Array.from({ length: batch }, (_, i) => samples[(repetition * batch + i) % samples.length]!);
-  return { first: await load(files(0)), load: (repetition) => load(files(repetition)) };
+  return { first: await load(files(0)), load: (repetition) => load(files(repetition)), of: load };
 }
 
 function loader({ tiling, preprocess }: ModelDef, vision: Session): Load | null {

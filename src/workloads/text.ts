@@ -52,16 +52,3 @@ export function exactly(ids: readonly number[], length: number): number[] {
     throw new VersusError('usage', 'the prompt has no tokens', { next: 'give it a text' });
   return Array.from({ length }, (_, i) => ids[i % ids.length]!);
 }
-
-/** Ids cut or padded at the end to `length`, the last id (EOS) kept, and the mask of what is text. */
-export function padTo(
-  ids: readonly number[],
-  length: number,
-  pad: number,
-): { ids: number[]; mask: number[] } {
-  const kept = ids.length <= length ? [...ids] : [...ids.slice(0, length - 1), ids.at(-1)!];
-  return {
-    ids: Array.from({ length }, (_, i) => kept[i] ?? pad),
-    mask: Array.from({ length }, (_, i) => (i < kept.length ? 1 : 0)),
-  };
-}

@@ -1,5 +1,5 @@
 import type { Session } from '../core/backend.ts';
-import type { Dataset } from '../core/dataset.ts';
+import type { Dataset, Sample } from '../core/dataset.ts';
 import { VersusError } from '../core/errors.ts';
 import type { Graph, ValueInfo } from '../core/graph.ts';
 import type { ModelDef } from '../core/model.ts';
@@ -8,7 +8,8 @@ import type { Tensor, Tensors } from '../core/tensor.ts';
 import { allocate, tensor } from '../core/tensor.ts';
 import type { Job, Metric, Workload } from '../core/workload.ts';
 import { holdBatches } from '../data/loader.ts';
-import { scoreAccuracy } from './accuracy.ts';
+import { padTo } from '../data/tokenizer.ts';
+import { asUnseen, labelledOf, scoreAccuracy, UNSEEN } from './accuracy.ts';
 import { graphMacs } from './cost.ts';
 import { onlyOutput } from './decoder.ts';
 import {
@@ -23,7 +24,7 @@ import {
 } from './inputs.ts';
 import { CLIP_TEMPLATES, classPrompts } from './prompts.ts';
 import { ensemble, similarity } from './similarity.ts';
-import { padTo, tokenizerOf } from './text.ts';
+import { tokenizerOf } from './text.ts';
 
 export interface ZeroShotParams {
   /** What to tell apart; the dataset's classes when left out. */
@@ -34,6 +35,8 @@ export interface ZeroShotParams {
   /** `test` when left out. */
   readonly split?: string;
   readonly samples?: number;
+  /** A split whose kinds training never showed: its top-1 is reported beside that of `split`. */
+  readonly unseen?: string;
   readonly tokenizer?: string;
   /** Tokens per prompt where graph and model leave them open: 77, CLIP's context, when left out. */
   readonly contextLength?: number;
@@ -174,6 +177,7 @@ export const zeroShot: Workload<ZeroShotParams> = {
     rate('text_throughput', 'texts/s', 'text'),
     { name: 'top1', unit: 'share', better: 'higher', assume: 'exact', of: 'score' },
     { name: 'top5', unit: 'share', better: 'higher', assume: 'exact', of: 'score' },
+    { name: UNSEEN, unit: 'share', better: 'higher', assume: 'exact', of: 'score' },
   ],
 
   /** Null without `params.classes`: the number of prompts is then known only with the dataset. */
@@ -206,9 +210,12 @@ export const zeroShot: Workload<ZeroShotParams> = {
       return ensemble(joinRows(parts, prompts.length), templates.length);
     };
     const targetOf = new Map(dataset?.manifest.classes.map((name, i) => [i, classes.indexOf(name)]));
-    const samples = (dataset ? await dataset.samples(params.split ?? 'test') : [])
-      .slice(0, params.samples ?? 1000)
-      .filter((s) => s.label !== undefined && (targetOf.get(s.label) ?? -1) >= 0);
+    const scoredOf = async (split: string) =>
+      (dataset ? await labelledOf(dataset, split, params.samples) : []).filter(
+        (s) => (targetOf.get(s.label!) ?? -1) >= 0,
+      );
+    const samples = await scoredOf(params.split ?? 'test');
+    const unseen = params.unseen === undefined ? [] : await scoredOf(params.unseen);
     const { preprocess } = model;
 
     return {
@@ -259,7 +266,9 @@ export const zeroShot: Workload<ZeroShotParams> = {
                 const feed = { [input.name]: asFloat(batchOf, input.dtype) };
                 return similarity(onlyOutput(vision, await vision.run(feed)), columns, LOGIT_SCALE);
               };
-              return scoreAccuracy(samples, preprocess, batch, logits, (s) => targetOf.get(s.label!)!);
+              const score = (of: readonly Sample[]) =>
+                scoreAccuracy(of, preprocess, batch, logits, (s) => targetOf.get(s.label!)!);
+              return [...(await score(samples)), ...(unseen.length > 0 ? asUnseen(await score(unseen)) : [])];
             },
           }
         : {}),

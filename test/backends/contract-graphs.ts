@@ -1,4 +1,4 @@
-import type { Graph } from '../../src/core/graph.ts';
+import type { Dim, Graph } from '../../src/core/graph.ts';
 import { float32, type Tensor, tensor, toFloat16 } from '../../src/core/tensor.ts';
 import { GraphBuilder } from '../../src/graph/builder.ts';
 
@@ -109,9 +109,9 @@ export function impossible(): Graph {
 }
 
 /** A state that is added to, and its sum: next = state + step, total = Σ next. The smallest training step. */
-export function counter(): Graph {
+export function counter(rows: Dim = 'n'): Graph {
   const b = new GraphBuilder('counter');
-  const state = b.input('state', 'float32', ['n', 4]);
+  const state = b.input('state', 'float32', [rows, 4]);
   const next = b.add(state, b.input('step', 'float32', [1]));
   b.output('next', next);
   b.output('total', b.reduceSum(next, [0, 1]));

@@ -45,7 +45,7 @@ describe('loadBatches', () => {
 
   it('holds the same pixels as one image at a time', async () => {
     const batch = await loadBatch(samples.slice(0, 2), spec);
-    const second = await preprocessImage(samples[1]!.image, spec);
+    const second = await preprocessImage(samples[1]!.image!, spec);
     expect(batch.images.data.slice(second.data.length)).toEqual(second.data);
   });
 

@@ -109,11 +109,11 @@ describe('the dataset', () => {
   it('has files of the size and the content that it says', async () => {
     const samples = await everything(found);
     expect(samples).toHaveLength(192);
-    expect(new Set(samples.map((s) => path.extname(s.image)))).toEqual(new Set(['.png', '.jpg']));
+    expect(new Set(samples.map((s) => path.extname(s.image!)))).toEqual(new Set(['.png', '.jpg']));
     for (const sample of samples.filter((_, i) => i % 16 === 0)) {
       const index = Number(sample.id);
       const scene = sceneAt(index, 0, 48);
-      const image = await decodeImage(sample.image);
+      const image = await decodeImage(sample.image!);
       expect([image.width, image.height]).toEqual([scene.width, scene.height]);
       expect(found.manifest.classes[sample.label!]).toBe(scene.shape);
       const drawn = draw(scene);
@@ -139,9 +139,9 @@ describe('the dataset', () => {
     const other = await small.prepare(again);
     expect(other.manifest).toEqual(found.manifest);
     const larger = await shapes({ size: 200, edge: 48 }).prepare(base);
-    const first = new Map((await everything(larger)).map((s) => [s.id, s.image]));
+    const first = new Map((await everything(larger)).map((s) => [s.id, s.image!]));
     for (const sample of (await everything(found)).slice(0, 20)) {
-      expect(Buffer.compare(readFileSync(first.get(sample.id)!), readFileSync(sample.image))).toBe(0);
+      expect(Buffer.compare(readFileSync(first.get(sample.id)!), readFileSync(sample.image!))).toBe(0);
     }
   });
 
@@ -177,7 +177,7 @@ describe('the dataset', () => {
   });
 
   it('is mended when a file is cut, lost or edited', async () => {
-    const images = (await found.samples('test')).map((s) => s.image);
+    const images = (await found.samples('test')).map((s) => s.image!);
     const original = readFileSync(images[0]!);
     const damages = [
       () => truncateSync(images[0]!, 10),
@@ -199,7 +199,7 @@ describe('the dataset', () => {
     const all = await Promise.all(Array.from({ length: 4 }, () => small.prepare(root)));
     for (const one of all) {
       expect(one.manifest).toEqual(found.manifest);
-      for (const sample of await one.samples('val')) expect(existsSync(sample.image)).toBe(true);
+      for (const sample of await one.samples('val')) expect(existsSync(sample.image!)).toBe(true);
     }
     expect(readdirSync(path.join(root, 'shapes/generated'))).toEqual(['v1-n192-s0-e48']);
   });

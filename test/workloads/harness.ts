@@ -29,7 +29,10 @@ export interface Setup<P> {
 }
 
 /** Opens a workload as the worker does: artifacts in a cache, sessions on the backend. */
-export async function openActivity<P>(setup: Setup<P>): Promise<Activity> {
+export async function openActivity<P>(
+  setup: Setup<P>,
+  dataset: Job['dataset'] = () => smallShapes.prepare(path.join(scratch, 'datasets')),
+): Promise<Activity> {
   const precision = setup.precision ?? 'fp32';
   const artifacts = await prepareArtifacts(setup.model, {
     cacheDir: path.join(scratch, 'cache'),
@@ -54,7 +57,7 @@ export async function openActivity<P>(setup: Setup<P>): Promise<Activity> {
         { precision, optimisation: 'disabled' },
         keep,
       ),
-    dataset: () => smallShapes.prepare(path.join(scratch, 'datasets')),
+    dataset,
   };
   return setup.workload.open(job);
 }

@@ -2,6 +2,7 @@ import { afterAll, describe, expect, it } from 'vitest';
 import type { Session } from '../../src/core/backend.ts';
 import type { Graph } from '../../src/core/graph.ts';
 import { float32, int64, tensor, toFloat16, toNumbers } from '../../src/core/tensor.ts';
+import { padTo } from '../../src/data/tokenizer.ts';
 import { prepareArtifacts } from '../../src/weights/index.ts';
 import {
   advance,
@@ -12,9 +13,10 @@ import {
   lastLogits,
 } from '../../src/workloads/decoder.ts';
 import { generate } from '../../src/workloads/generate.ts';
-import { imagePrompt, spliceFeatures } from '../../src/workloads/image-prompt.ts';
+import { imagePrompt } from '../../src/workloads/image-prompt.ts';
 import { languageMacs } from '../../src/workloads/language.ts';
-import { exactly, padTo, vocabularyOf } from '../../src/workloads/text.ts';
+import { spliceFeatures } from '../../src/workloads/splice.ts';
+import { exactly, vocabularyOf } from '../../src/workloads/text.ts';
 import { model } from '../../src/zoo/index.ts';
 import { backends, cleanUp, openActivity, repeat, scratch } from './harness.ts';
 

@@ -8,6 +8,7 @@ import { probe } from './probe.ts';
 import type { Provider } from './provider.ts';
 import { openResidentSession } from './resident-session.ts';
 import { openSession } from './session.ts';
+import { openWrittenSession } from './written-session.ts';
 
 export type { ProviderOptions } from './options.ts';
 export type { Provider } from './provider.ts';
@@ -47,7 +48,10 @@ const TRAINING: Partial<Record<Provider, TrainingTraits>> = {
   },
 };
 
-/** Of the providers in the npm packages, webgpu alone leaves outputs on its device; the CPU's outputs are on the host anyway. */
+/**
+ * Of the providers in the npm packages, webgpu alone leaves outputs on its device. The CPU's are on the host anyway: what is kept is
+ * written in its place where that can be, else the binding's copies are handed on.
+ */
 function residency(provider: Provider, options: ProviderOptions): Pick<Backend, 'openResident'> {
   if (provider === 'webgpu') {
     return {
@@ -58,6 +62,7 @@ function residency(provider: Provider, options: ProviderOptions): Pick<Backend, 
   if (provider !== 'cpu') return {};
   return {
     openResident: async (artifact, open, keep) =>
+      (await blaming(artifact, openWrittenSession(options, artifact, open, keep))) ??
       throughHost(
         await blaming(artifact, openSession(provider, options, artifact, open)),
         `onnxruntime-${provider}`,

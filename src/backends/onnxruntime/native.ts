@@ -9,6 +9,7 @@ import { placementOf } from './placement.ts';
 import { type NodeRun, nodeRuns, nodeTimes, type ProfileFolder, profileFolder } from './profile.ts';
 import type { Provider } from './provider.ts';
 import { loadRuntime, type Runtime } from './runtime.ts';
+import { isStopped, type Stopping } from './stopping.ts';
 import { describeValues } from './tensors.ts';
 
 /** A session of the runtime with its profile: what the sessions for host tensors and for residents have in common. */
@@ -22,6 +23,7 @@ export class NativeSession {
   readonly #provider: Provider;
   readonly #strict: boolean;
   readonly #profile: ProfileFolder | null;
+  readonly #stopping: Stopping | undefined;
   #recorded: Promise<readonly NodeRun[]> | undefined;
   #ran = false;
   #closed = false;
@@ -30,6 +32,7 @@ export class NativeSession {
    * Loads an artifact's file (external data beside it) on one provider.
    *
    * @param keep outputs that stay in the provider's memory
+   * @param stopping what is run in place of the file, by `runInto` alone
    * @throws VersusError `unsupported` (operator, opset or element type, with the node), `input` (not a valid model) or
    *   `infrastructure` (provider not there, out of memory).
    */
@@ -39,6 +42,7 @@ export class NativeSession {
     artifact: Artifact,
     open: OpenOptions,
     keep: readonly string[] = [],
+    stopping?: Stopping,
   ): Promise<NativeSession> {
     const where = `${artifact.model}/${artifact.graphName} (${artifact.path})`;
     const runtime = await loadRuntime();
@@ -46,9 +50,12 @@ export class NativeSession {
     let session: Ort.InferenceSession | undefined;
     try {
       const options = sessionOptions(provider, own, open, { profilePrefix: profile?.prefix ?? null, keep });
-      session = await runtime.InferenceSession.create(artifact.path, options);
+      session = stopping
+        ? await runtime.InferenceSession.create(stopping.bytes, besideWeights(options, stopping.folder))
+        : await runtime.InferenceSession.create(artifact.path, options);
       const recorded = recordedOptions(provider, own, open, keep);
-      return new NativeSession(session, runtime, provider, own.strict ?? false, recorded, profile, where);
+      const strict = own.strict ?? false;
+      return new NativeSession(session, runtime, provider, strict, recorded, profile, where, stopping);
     } catch (error) {
       await session?.release().catch(() => {});
       await profile?.remove();
@@ -64,16 +71,18 @@ export class NativeSession {
     options: NativeSession['options'],
     profile: ProfileFolder | null,
     where: string,
+    stopping: Stopping | undefined,
   ) {
     this.#session = session;
     this.#provider = provider;
     this.#strict = strict;
     this.#profile = profile;
+    this.#stopping = stopping;
     this.runtime = runtime;
     this.options = options;
     this.where = where;
     this.inputs = describeValues(session.inputMetadata);
-    this.outputs = describeValues(session.outputMetadata);
+    this.outputs = describeValues(session.outputMetadata.filter((o) => o.name !== stopping?.stop));
   }
 
   /** @throws VersusError `infrastructure` when the session is closed */
@@ -93,6 +102,16 @@ export class NativeSession {
     }
     this.#ran = true;
     return results as Record<string, Ort.Tensor>;
+  }
+
+  /** Runs what stops: all results are in the tensors that are given for them. */
+  async runInto(feeds: Record<string, Ort.Tensor>, results: Record<string, Ort.Tensor>): Promise<void> {
+    try {
+      await this.#session.run(feeds, { [this.#stopping!.stop]: null, ...results });
+    } catch (error) {
+      if (!isStopped(error)) throw explain(error, this.#provider, this.where);
+    }
+    this.#ran = true;
   }
 
   async placement(): Promise<Placement | null> {
@@ -115,7 +134,8 @@ export class NativeSession {
     if (this.#recorded === undefined && (!this.#ran || this.#closed)) return null;
     this.#recorded ??= (async () => {
       this.#session.endProfiling();
-      return nodeRuns(await folder.read());
+      const added = this.#stopping?.added;
+      return nodeRuns(await folder.read()).filter(({ name }) => !added?.has(name));
     })();
     return this.#recorded;
   }
@@ -131,4 +151,14 @@ export class NativeSession {
     await this.#session.release();
     await this.#profile?.remove();
   }
+}
+
+/** Options for a graph that lies in no file, while its weights do. */
+function besideWeights(
+  options: Ort.InferenceSession.SessionOptions,
+  folder: string,
+): Ort.InferenceSession.SessionOptions {
+  const extra = options.extra as Record<string, Record<string, string>> | undefined;
+  const session = { ...extra?.session, model_external_initializers_file_folder_path: folder };
+  return { ...options, extra: { ...extra, session } };
 }

@@ -1,4 +1,4 @@
 /** The ONNX codec. */
 export { decodeOnnx } from './decode.ts';
-export { encodeOnnx } from './encode.ts';
+export { type ExternalPlace, encodeOnnx } from './encode.ts';
 export { openOnnx } from './open.ts';

@@ -14,7 +14,7 @@ export async function lowerBatchNorm(graph: Graph): Promise<Graph> {
   return rewriteAll(graph, (node, view, fresh) => {
     if (!isOp(node, 'BatchNormalization') || !node.attrs.training_mode) return null;
     const x = view.type(node.inputs[0]);
-    if (!x || x.dtype !== 'float32') return null;
+    if (x?.dtype !== 'float32') return null;
     return lowered(node, x.shape.length, view.opset, fresh);
   });
 }

@@ -156,8 +156,26 @@ const nonZero = draw.map(
     },
 );
 
+/** Labels look their scores up. */
+const crossEntropy = fc.tuple(draw, draw, fc.nat(2), fc.boolean()).map(
+  ([d, at, r, ignores]): Step =>
+    (s) => {
+      if (s.opset < 12) return;
+      const x = operand(s, d, { dtypes: ['float32'], rank: [2, 4], where: notEmpty });
+      if (!notEmpty(x)) return;
+      const [rows, classes, ...rest] = shapeOf(x) as [number, number, ...number[]];
+      const labels = indices([rows, ...rest], classes, at.seed, false);
+      const reduction = ['none', 'sum', 'mean'][r]!;
+      // A mean of nothing is no number: with labels to ignore there may be no other.
+      const attrs = { reduction, ...(ignores && reduction !== 'mean' && { ignore_index: 0 }) };
+      const given = at.constant ? s.constant(labels) : s.input(labels);
+      s.emit('SoftmaxCrossEntropyLoss', [x, given], attrs);
+    },
+);
+
 /** Operators that pick or place elements by index. */
 export const indexing: Steps = {
+  SoftmaxCrossEntropyLoss: crossEntropy,
   Gather: gather,
   GatherElements: gatherElements,
   GatherND: gatherNd,
