@@ -92,7 +92,7 @@ describe('a trainer', () => {
 
   it('takes state in the shapes of parameters and gives it so, however a step lays it out', async () => {
     const backend = onnxruntime('cpu');
-    const forward = regression([4, 160, 128, 2]);
+    const forward = regression([4, 320, 256, 2]);
     const trainable = new Set(['w0', 'w1', 'w2']);
     const optimiser: OptimiserSpec = { kind: 'adamw', weightDecay: 0.1 };
     const steps = [
@@ -100,7 +100,7 @@ describe('a trainer', () => {
       await trainingStep(forward, { trainable, optimiser, target: backend.training! }),
     ];
     const own = steps[1]!.state.find((s) => s.input === 'moment1/w1')!;
-    expect(own).toMatchObject({ transposed: true, shape: [2, 10240] });
+    expect(own).toMatchObject({ transposed: true, shape: [2, 40960] });
     expect(steps[1]!.graph.nodes.filter((n) => n.op === 'Scan')).toHaveLength(1);
     // Two steps with each layout, then two more by the other from the state of the first.
     const states: Record<string, Tensor>[] = [];
@@ -120,7 +120,7 @@ describe('a trainer', () => {
       }
       states.push(state);
     }
-    expect(states[0]!['w1']!.shape).toEqual([128, 160]);
+    expect(states[0]!['w1']!.shape).toEqual([256, 320]);
     expect(apart(states[0]!, states[1]!)).toBeLessThan(1e-4);
   });
 
