@@ -3,6 +3,7 @@ import { readParam } from '../core/read-param.ts';
 import type { Job, Score } from '../core/workload.ts';
 import type { Batches } from '../training/batches.ts';
 import type { Example } from '../training/examples.ts';
+import { stored } from '../training/layout.ts';
 import { rightOnes } from '../training/right.ts';
 import type { Trainer } from '../training/trainer.ts';
 import type { Transfer } from '../training/transfer.ts';
@@ -75,7 +76,10 @@ async function headState(
   const source = await weights.open(params);
   try {
     const state: Record<string, Resident> = {};
-    for (const param of params) state[param.name] = await session.put(await readParam(source, param));
+    for (const param of params) {
+      const kept = step.state.find((s) => s.input === param.name)!;
+      state[param.name] = await session.put(stored(await readParam(source, param), kept));
+    }
     return state;
   } finally {
     await source.close();

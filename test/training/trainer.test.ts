@@ -120,7 +120,7 @@ describe('a trainer', () => {
       }
       states.push(state);
     }
-    expect(states[0]!['w1']!.shape).toEqual([256, 320]);
+    expect(states[0]!.w1!.shape).toEqual([256, 320]);
     expect(apart(states[0]!, states[1]!)).toBeLessThan(1e-4);
   });
 
