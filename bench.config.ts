@@ -9,13 +9,14 @@ import { shippedModels } from './src/pretrained/shipped.ts';
 import { peak } from './src/workloads/peak.ts';
 import { models } from './src/zoo/index.ts';
 import classification from './suites/classification.ts';
+import fineTuning, { large as fineTuningLarge } from './suites/fine-tuning.ts';
 import resolution from './suites/resolution.ts';
 import textTasks from './suites/text-tasks.ts';
 import visionLanguage from './suites/vision-language.ts';
 import zeroShot from './suites/zero-shot.ts';
 
 export default defineConfig({
-  suites: [classification, zeroShot, textTasks, visionLanguage, resolution],
+  suites: [classification, zeroShot, textTasks, visionLanguage, resolution, fineTuning, fineTuningLarge],
   backends: [
     onnxruntime('cpu'),
     onnxruntime('webgpu'),

@@ -6,6 +6,7 @@ const ALONE = [
   'test/data/crops.test.ts',
   'test/graph/{builder,infer.operators,interpret.*,onnx/fixtures}.test.ts',
   'test/report/{page,render}.test.ts',
+  'test/training/{autograd,backends}.test.ts',
   'test/transform/{fold-if,precision}.test.ts',
   'test/verify/{attention,bad-input,bisect,fixtures,model,qwen2-vl}.test.ts',
   'test/weights/{artifact,checkpoint,checkpoint-identity,onnx-folder}.test.ts',

@@ -9,10 +9,10 @@
 import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { readParam } from '../src/core/read-param.ts';
 import { type EngineName, loadEngine, using } from '../src/backends/tfjs/engine.ts';
 import { tfjs } from '../src/backends/tfjs/index.ts';
 import type { Artifact } from '../src/core/model.ts';
+import { readParam } from '../src/core/read-param.ts';
 import { elementCount, float32, type Tensors, toNumbers } from '../src/core/tensor.ts';
 import { prepareArtifacts } from '../src/weights/index.ts';
 import { findModel } from '../src/zoo/index.ts';

@@ -17,7 +17,7 @@ const ALLOWED: Record<string, readonly string[]> = {
   weights: ['transform', 'graph', 'core'],
   inspect: ['transform', 'graph', 'core'],
   backends: ['transform', 'graph', 'core'],
-  workloads: ['data', 'graph', 'core'],
+  workloads: ['training', 'estimate', 'weights', 'data', 'graph', 'core'],
   training: ['transform', 'weights', 'data', 'graph', 'core'],
   estimate: ['graph', 'core'],
   profile: ['graph', 'core'],
@@ -37,6 +37,7 @@ const ALLOWED: Record<string, readonly string[]> = {
 const ONLY_IN: Record<string, readonly string[]> = {
   'onnxruntime-node': ['backends'],
   'onnxruntime-common': ['backends'],
+  '@tensorflow/tfjs': ['backends'],
   '@tensorflow/tfjs-core': ['backends'],
   '@tensorflow/tfjs-backend-cpu': ['backends'],
   '@tensorflow/tfjs-backend-wasm': ['backends'],

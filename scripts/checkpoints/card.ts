@@ -35,7 +35,7 @@ export async function writeCard(
     ...(labelSmoothing ? [`| label smoothing | ${labelSmoothing} |`] : []),
     `| seed | ${seed}, of weights and order |`,
     `| loss | ${mean(losses.slice(0, tail)).toFixed(3)} over the first ${tail} steps, ${mean(losses.slice(-tail)).toFixed(3)} over the last |`,
-    `| cost | ${minutes(cpuSeconds)} of processor time on ${cpu()}, two threads (${minutes(wallSeconds)} with whatever else ran) |`,
+    `| cost | ${minutes(cpuSeconds)} of processor time on ${cpu()}, ${minutes(wallSeconds)} with whatever else ran there |`,
     '| licence | CC0-1.0 |',
     '',
     '## Held-out quality',
@@ -54,8 +54,8 @@ export async function writeCard(
     `node --import tsx scripts/train-checkpoint.ts ${name}`,
     '```',
     '',
-    'On one type of processor, with the versions of package-lock.json, the same bytes come out every time. Another',
-    'processor, runtime or number of threads adds floats in another order, and 16-bit weights then differ in their last digits.',
+    'With one version of this package and its dependencies, on one type of processor, the same bytes come out every time, with one',
+    'thread or two. Another engine, runtime or processor adds floats in another order: weights then differ, and quality by chance.',
     '',
   ];
   await writeFile(path.join(folder, 'README.md'), lines.join('\n'));

@@ -3,5 +3,5 @@ import { CLIP } from './contrastive.ts';
 import { LLM, VLM } from './language.ts';
 import type { Recipe } from './recipe.ts';
 
-/** In the order in which they train: the last begins with what the two before it learnt. */
+/** In the order in which they train: the last begins with what the one before it learnt. */
 export const RECIPES: readonly Recipe[] = [RESNET, VIT, CLIP, LLM, VLM];

@@ -3,6 +3,7 @@ import path from 'node:path';
 import { onnxruntime } from '../../src/backends/onnxruntime/index.ts';
 import type { Graph } from '../../src/core/graph.ts';
 import type { ModelDef } from '../../src/core/model.ts';
+import { readParam } from '../../src/core/read-param.ts';
 import { type Tensor, type Tensors, tensor, toFloat16, toNumbers } from '../../src/core/tensor.ts';
 import { fromProcessorConfig } from '../../src/data/processor-config.ts';
 import { openTokenizer } from '../../src/data/tokenizer.ts';
@@ -50,6 +51,10 @@ export async function trainRecipe(
   const { labelSmoothing } = recipe;
   const forward = await forwardOf(model, graphs, recipe.sizes, { ...(labelSmoothing && { labelSmoothing }) });
   const weights = forward.graph.params.filter((p) => p.role === 'weight');
+  // Threads that spin while they wait only disturb each other in graphs as small as these.
+  const backend = onnxruntime('cpu', {
+    session: { entries: { 'session.intra_op.allow_spinning': '0' } },
+  });
   const step = await trainingStep(forward, {
     trainable: new Set(weights.map((p) => p.name)),
     optimiser: {
@@ -58,6 +63,7 @@ export async function trainRecipe(
         weights.find((p) => p.name === name)!.shape.length > 1 && !/embed|position/.test(name),
     },
     clipNorm: 1,
+    ...(backend.training && { target: backend.training }),
   });
   const tokenizer = recipe.reads ? await openTokenizer(folder, Number.MAX_SAFE_INTEGER) : undefined;
   const { before, seed, rate, warmup } = recipe;
@@ -68,12 +74,7 @@ export async function trainRecipe(
   const trainer = await Trainer.open(
     model,
     step,
-    {
-      backend: onnxruntime('cpu', { session: { entries: { 'session.intra_op.allow_spinning': '0' } } }),
-      open: { precision: 'fp32', threads },
-      cacheDir,
-      maxBytes: 2e9,
-    },
+    { backend, open: { precision: 'fp32', threads }, cacheDir, maxBytes: 2e9 },
     await recipe.starts?.(path.dirname(folder)),
   );
   try {
@@ -90,7 +91,7 @@ export async function trainRecipe(
     const used = process.cpuUsage(began.cpu);
     const numbers: Tensors = {};
     for (const { name } of step.params) numbers[name] = halved(await trainer.read(name));
-    await writeSafetensors(path.join(folder, 'model.safetensors'), numbers, { format: 'pt' });
+    await writeWeights(folder, graphs, numbers, seed);
     return {
       ...{ losses, parameters: weights.reduce((n, p) => n + p.shape.reduce((a, b) => a * b, 1), 0) },
       cpuSeconds: (used.user + used.system) / 1e6,
@@ -119,6 +120,25 @@ async function writeDescription({ config, preprocessor, reads }: Recipe, folder:
   for (const [name, content] of Object.entries(files)) {
     await writeFile(path.join(folder, name), `${JSON.stringify(content, null, 2)}\n`);
   }
+}
+
+/**
+ * Weights as a checkpoint has them: what has trained, and as they were drawn those that no gradient reaches (LLaVA's files keep
+ * the norm behind the tower, whose result nobody reads).
+ */
+async function writeWeights(
+  folder: string,
+  graphs: Readonly<Record<string, Graph>>,
+  trained: Tensors,
+  seed: number,
+): Promise<void> {
+  const all = Object.values(graphs).flatMap(({ params }) => params.filter((p) => p.role !== 'constant'));
+  const idle = all.filter(({ name }, i) => !trained[name] && all.findIndex((p) => p.name === name) === i);
+  const numbers: Record<string, Tensor> = { ...trained };
+  const source = await seeded(seed).open(idle);
+  for (const param of idle) numbers[param.name] = halved(await readParam(source, param));
+  await source.close();
+  await writeSafetensors(path.join(folder, 'model.safetensors'), numbers, { format: 'pt' });
 }
 
 function halved(t: Tensor): Tensor {

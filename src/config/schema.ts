@@ -27,7 +27,7 @@ const metric = z.looseObject({
   unit: z.string(),
   better: z.enum(['lower', 'higher']),
   assume: z.enum(['nothing', 'exact']),
-  of: z.enum(['duration', 'step', 'rate', 'score', 'flops']),
+  of: z.enum(['duration', 'step', 'rate', 'score', 'flops', 'fact']),
 });
 const workload = z.looseObject({ name, metrics: z.array(metric), open: fn });
 const tier = z.enum(TIERS);
@@ -54,7 +54,15 @@ const growth = z.strictObject({
 const suite = z.looseObject({
   name,
   question: z.string().min(1),
-  arms: z.array(z.looseObject({ name, model, tier: tier.optional() })).min(1),
+  arms: z
+    .array(
+      z.looseObject({
+        ...{ name, model, tier: tier.optional() },
+        params: z.record(z.string(), z.unknown()).optional(),
+        rounds: count.optional(),
+      }),
+    )
+    .min(1),
   uses: z.array(use).min(1),
   precisions: z.array(z.enum(PRECISIONS)).optional(),
   headline: z.array(z.string()),

@@ -177,6 +177,10 @@ export interface ResidentSession extends Opened {
 export interface TrainingTraits {
   /** It computes onnxruntime's own operators, too. */
   readonly microsoft?: boolean;
+  /** It is onnxruntime's cpu, which has kernels that others lack: Scan, places of maxima. */
+  readonly processor?: boolean;
+  /** It has no BatchNormalization in training mode. */
+  readonly fixedBatchNorm?: boolean;
   /** Options with which a step is opened; what a caller names has the last word. */
   readonly open?: Partial<OpenOptions>;
 }

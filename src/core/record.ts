@@ -42,6 +42,8 @@ export interface Cell {
   readonly backend: string;
   readonly precision: string;
   readonly batch: number;
+  /** The arm's own params as JSON; left out where it has none. */
+  readonly settings?: string;
 }
 
 /** A cell in one pass and round: one process. */
@@ -100,6 +102,8 @@ export interface Facts {
   readonly trained: boolean;
   /** Height in pixels of the images that it was fed; left out or null for models without images. */
   readonly image_size?: number | null;
+  /** What the workload itself counts, by metric. */
+  readonly told?: Readonly<Record<string, number>>;
 }
 
 /** Cold phases in milliseconds, null where not reached. */

@@ -63,6 +63,8 @@ export interface Summary {
   readonly values: readonly number[];
   /** Per-sample correctness where the metric is an accuracy. */
   readonly correct?: readonly boolean[];
+  /** How a score came to its value, e.g. the loss of every training step. */
+  readonly curve?: readonly number[];
 }
 
 /**

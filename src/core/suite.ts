@@ -17,6 +17,16 @@ export interface Arm {
   readonly tier?: Tier;
   /** Left to the backends that are asked for everything: on others it would say again what another arm says. */
   readonly mainBackendsOnly?: true;
+  /**
+   * What it sets in the params of every workload, over those of the use: how it differs from other arms with the same model.
+   * Plain JSON; it is recorded.
+   */
+  readonly params?: Readonly<Record<string, unknown>>;
+  /**
+   * The most rounds, of timing and of memory, that profiles below `release` give it: for what a run costs too much of to be asked
+   * as often as the rest. Fewer than six give no interval, and the report says so.
+   */
+  readonly rounds?: number;
 }
 
 /** A workload as a suite uses it. */

@@ -1,6 +1,7 @@
-import type { ResidentSession, Session } from './backend.ts';
+import type { OpenOptions, ResidentSession, Session, TrainingTraits } from './backend.ts';
 import type { Dataset } from './dataset.ts';
 import type { ModelDef } from './model.ts';
+import type { Pass } from './record.ts';
 import type { Tensors } from './tensor.ts';
 
 /** One timed piece of work. The runner owns the clock and calls `run` exactly once. */
@@ -21,11 +22,15 @@ export interface Score {
   readonly interval?: { readonly lo: number; readonly hi: number; readonly method: string };
   /** Per-sample correctness in sample order, so that two arms can be compared on the same samples (McNemar). */
   readonly correct?: readonly boolean[];
+  /** How it came to that, e.g. the loss of every training step; finite numbers. */
+  readonly curve?: readonly number[];
 }
 
 /** What a workload has at hand inside its worker. */
 export interface Job<P = unknown> {
   readonly model: ModelDef;
+  /** What `Workload.derive` made of the model, where there is such a thing: its graphs are those that open. */
+  readonly built?: ModelDef;
   readonly params: P;
   readonly batch: number;
   /** Draws inputs; equal for every backend and round of a case, so that outputs can be compared. */
@@ -36,11 +41,17 @@ export interface Job<P = unknown> {
    * As `open`, with the outputs that `keep` picks staying on the backend's device where it has such a thing, else moved through
    * the host. Absent where a job knows only the host.
    */
-  openResident?(graphName: string, keep: (output: string) => boolean): Promise<ResidentSession>;
+  openResident?(
+    graphName: string,
+    keep: (output: string) => boolean,
+    options?: Partial<OpenOptions>,
+  ): Promise<ResidentSession>;
   /** A prepared dataset by name. */
   dataset(name: string): Promise<Dataset>;
   /** False when weights are seeded: quality is then not worth computing. */
   readonly trained: boolean;
+  /** What this process is for: in `memory`, nothing should be opened that the measured work does not need. */
+  readonly pass?: Pass | 'peak';
 }
 
 /** A workload that is ready to run. */
@@ -54,6 +65,11 @@ export interface Activity {
   outputs(): Promise<Tensors>;
   /** Quality over fixed samples, untimed; absent when there is nothing to score. */
   scores?(): Promise<Score[]>;
+  /**
+   * What is exactly known of the case, by metric (`fact`) or in place of what is counted of the built graphs (`macs`, `nodes`,
+   * `weight_bytes`).
+   */
+  facts?(): Readonly<Record<string, number>>;
   close(): Promise<void>;
 }
 
@@ -63,6 +79,7 @@ export interface Activity {
  * - `step`: milliseconds per step of `phases` (TPOT);
  * - `rate`: items per second over `phases`;
  * - `score`: a quality score of that name;
+ * - `fact`: an exact property that the workload tells by that name;
  * - `flops`: achieved GFLOP/s = 2 × MACs of the case per repetition / `duration`.
  */
 export interface Metric {
@@ -71,13 +88,30 @@ export interface Metric {
   readonly better: 'lower' | 'higher';
   /** `nothing`: noisy, order statistics over rounds; `exact`: deterministic, any change is a change. */
   readonly assume: 'nothing' | 'exact';
-  readonly of: 'duration' | 'step' | 'rate' | 'score' | 'flops';
+  readonly of: 'duration' | 'step' | 'rate' | 'score' | 'flops' | 'fact';
   readonly phases?: readonly string[];
+  /** Of a `duration`: phases of the same repetition whose time is taken off, so that what one adds to another can be told. */
+  readonly minus?: readonly string[];
+  /** Of a `rate`: the fact that says how many of what it counts an item has (tokens of a sample). */
+  readonly per?: string;
+  /** Of a `score`: it means something of seeded weights, too, such as a loss. */
+  readonly seeded?: true;
+}
+
+/** What a case is, before anything of it is built. */
+export interface Given<P = unknown> {
+  readonly model: ModelDef;
+  readonly params: P;
+  readonly batch: number;
+  /** How the case's backend wants training steps. */
+  readonly training: TrainingTraits;
 }
 
 export interface Workload<P = unknown> {
   readonly name: string;
   readonly metrics: readonly Metric[];
+  /** The model that is built and opened in place of the arm's, where the work has graphs of its own (a training step). */
+  derive?(given: Given<P>): Promise<ModelDef>;
   /** Multiply–accumulates of one repetition, null when unknown; graph name → MACs is given at the case's shapes. */
   macs?(params: P, batch: number, model: ModelDef): number | null | Promise<number | null>;
   open(job: Job<P>): Promise<Activity>;

@@ -2,10 +2,10 @@ import type { Sample } from '../core/dataset.ts';
 import { VersusError } from '../core/errors.ts';
 import type { CropsPreprocess, PatchesPreprocess } from '../core/model.ts';
 import { allocate, type Tensor, type Tensors, tensor } from '../core/tensor.ts';
-import { cropFeeds } from './crops.ts';
+import { cropFeeds, cropGrid } from './crops.ts';
 import { decodeImage, imageSize } from './image.ts';
 import { eachSample } from './loader.ts';
-import { patchFeeds } from './patches.ts';
+import { patchFeeds, smartResize } from './patches.ts';
 import type { Pixels } from './resample.ts';
 import { imageOf } from './samples.ts';
 
@@ -84,4 +84,17 @@ export async function ofOneSize(samples: readonly Sample[]): Promise<readonly Sa
     else groups.set(sizes[i]!, [sample]);
   });
   return [...groups.values()].reduce<readonly Sample[]>((best, g) => (g.length > best.length ? g : best), []);
+}
+
+/** Rows and columns that an image of a size is cut into: crops, or tokens. @throws VersusError `input` for an image too slim */
+export function gridOf(
+  spec: Tiling,
+  image: { readonly height: number; readonly width: number },
+): readonly [rows: number, columns: number] {
+  if (spec.kind === 'crops') {
+    const { rows, columns } = cropGrid(spec, image);
+    return [rows, columns];
+  }
+  const { height, width } = smartResize(image, spec);
+  return [height / (spec.patch * spec.merge), width / (spec.patch * spec.merge)];
 }

@@ -63,7 +63,7 @@ const RULES: Readonly<Record<string, Rule>> = {
   ]),
   ...named(first, ['RMSNormalization', 'LpNormalization', 'Pow', 'ReduceL2', 'MaxPool', 'GlobalMaxPool']),
   ...named(inputs, ['Min', 'Max', 'PRelu', 'ReduceMax', 'ReduceMin']),
-  ...named(otherFactors, ['Mul', 'MatMul', 'Gemm', 'Conv', 'ConvTranspose']),
+  ...named(otherFactors, ['Mul', 'MatMul', 'MatMulNBits', 'Gemm', 'Conv', 'ConvTranspose']),
   Div: quotient,
   Where: selectors(0),
   Gather: selectors(1),

@@ -1,5 +1,5 @@
 import { VersusError } from '../core/errors.ts';
-import type { Attribute, Dim, Graph, Init, Node, Param, Shape, ValueInfo } from '../core/graph.ts';
+import type { Attribute, Dim, Graph, Init, Node, Packed, Param, Shape, ValueInfo } from '../core/graph.ts';
 import { type DType, int64, type Tensor } from '../core/tensor.ts';
 import { assemble } from './assemble.ts';
 import { contentKey, scalarTensor } from './constants.ts';
@@ -98,7 +98,7 @@ export class GraphBuilder extends Operators {
     name: string,
     shape: readonly number[],
     init: Init = { kind: 'uniform', std: 0.02 },
-    options: { role?: 'weight' | 'buffer'; dtype?: DType } = {},
+    options: { role?: 'weight' | 'buffer'; dtype?: DType; packed?: Packed } = {},
   ): Value {
     const dtype = options.dtype ?? 'float32';
     const known = this.#params.get(name);
@@ -113,7 +113,8 @@ export class GraphBuilder extends Operators {
     if (!shape.every((d) => Number.isSafeInteger(d) && d > 0))
       this.#fail(`parameter ${name}: ${showShape(shape)}`);
     this.#claim(name);
-    this.#params.set(name, { name, dtype, shape, role: options.role ?? 'weight', init });
+    const { role = 'weight', packed } = options;
+    this.#params.set(name, { name, dtype, shape, role, init, ...(packed && { packed }) });
     return this.#value(name, { dtype, shape });
   }
 
@@ -242,9 +243,9 @@ export class GraphBuilder extends Operators {
   /** Declares an output. The value's producer takes the output's name. */
   output(name: string, value: Value): void {
     this.#typeOf(value, `output ${name}`);
-    const produced = this.#nodes.some((n) => n.outputs.includes(value.name));
+    const given = this.#params.has(value.name) || this.#inputs.some((i) => i.name === value.name);
     const taken = this.#outputs.some((o) => o.value.name === value.name);
-    const source = produced && !taken ? value : this.identity(value);
+    const source = !given && !taken ? value : this.identity(value);
     this.#claim(name, source.name);
     this.#outputs.push({ name, value: source });
   }

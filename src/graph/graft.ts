@@ -77,9 +77,10 @@ export function graft(
 }
 
 /** Numbers of weights are wherever the model's weights are; those of constants are of the program. */
-function adopt(g: GraphBuilder, { name, dtype, shape, role, init, data }: Param): Value {
+function adopt(g: GraphBuilder, { name, dtype, shape, role, init, data, packed }: Param): Value {
   if (role === 'constant' && data) return g.constant({ dtype, shape, data }, name.replace(/^const\//, ''));
-  return g.param(name, shape, init, { role: role === 'weight' ? 'weight' : 'buffer', dtype });
+  const kind = role === 'weight' ? 'weight' : 'buffer';
+  return g.param(name, shape, init, { role: kind, dtype, ...(packed && { packed }) });
 }
 
 /** The scope that a node's name tells: `layers.0/attention` of `layers.0/attention/MatMul_3`. */

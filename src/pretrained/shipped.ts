@@ -34,14 +34,12 @@ export function shipped(name: Shipped): ModelDef {
     ...(size && { image: [size.height, size.width] as const }),
   });
   const classes = classNames(config);
-  const context = (config.text_config as { max_position_embeddings?: number } | undefined)
-    ?.max_position_embeddings;
-  const dims = model.task === 'embed' ? { sequence: context!, images: 1, texts: 1 } : PROMPT;
   return {
     ...{ ...model, name, weights: safetensors(dir) },
     ...(preprocess && { preprocess }),
     ...(classes && { classes }),
-    ...(model.task !== 'classify' && { dims, tokenizer: join(dir, 'tokenizer.json') }),
+    ...(model.task === 'generate' && { dims: PROMPT }),
+    ...(model.task !== 'classify' && { tokenizer: join(dir, 'tokenizer.json') }),
   };
 }
 

@@ -10,6 +10,7 @@ import {
   groupBy,
   headline,
   isRanked,
+  leadingModel,
   place,
   type Slice,
   type SuiteView,
@@ -59,12 +60,16 @@ export function answerOf(view: SuiteView): Answer {
   };
 }
 
-/** Where arms have several sizes, only those of one size are ranked. */
+/** Where arms have several sizes, only those of one size are ranked; where they are settings of models, those of one model. */
 function leadOf(view: SuiteView, slice: Slice, peers: ReturnType<typeof peersOf>): Lead | null {
+  const model = leadingModel(view);
   const main = mainPlace(slice.rows);
   if (main === null) return null;
   const rows = slice.rows.filter(
-    (row) => place(row) === main.place && (peers === null || peers.arms.has(row.arm)),
+    (row) =>
+      place(row) === main.place &&
+      (peers === null || peers.arms.has(row.arm)) &&
+      (model === null || row.model === model),
   );
   const comparisons = view.comparisons.filter(
     (c) =>
@@ -77,7 +82,7 @@ function leadOf(view: SuiteView, slice: Slice, peers: ReturnType<typeof peersOf>
   return {
     metric: slice.metric,
     slice,
-    where: `${several(view) ? `${printable(slice.workload)}, ` : ''}${peers ? `${peers.size}, ` : ''}batch ${slice.batch}, ${printable(main.place)}`,
+    where: `${model === null ? '' : `${printable(model)}, `}${several(view) ? `${printable(slice.workload)}, ` : ''}${peers ? `${peers.size}, ` : ''}batch ${slice.batch}, ${printable(main.place)}`,
     ranking: rows.filter(isRanked).sort(byMerit(slice.better)),
     statements: comparisons.map(statement),
   };

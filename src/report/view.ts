@@ -54,6 +54,16 @@ export function suiteViews(input: ReportInput): SuiteView[] {
   }));
 }
 
+/**
+ * Of a suite whose arms are models in several settings the model that it is first asked of: only its arms are ranked among each
+ * other. Null where arms have no settings.
+ */
+export function leadingModel({ info, cells }: SuiteView): string | null {
+  if (!cells.some(({ settings }) => settings !== undefined)) return null;
+  const asked = info.contrasts.flatMap(([first]) => cells.filter((cell) => cell.arm === first));
+  return (asked.find(({ status }) => status === 'ok') ?? cells[0]!).model;
+}
+
 /** Metrics that the suite leads with; the first noisy one of its rows where it names none. */
 export function headline(view: SuiteView): readonly string[] {
   if (view.info.headline.length > 0) return view.info.headline;

@@ -90,8 +90,11 @@ class Conductor {
   }
 
   #timed(cells: ReturnType<typeof runnable>): Case[] {
-    const { rounds, profile } = this.#run.plan;
-    return this.#missing([...speedCases(cells, rounds), ...memoryCases(cells, profile.memoryRounds)]);
+    const { rounds, limits, profile } = this.#run.plan;
+    return this.#missing([
+      ...speedCases(cells, rounds, limits),
+      ...memoryCases(cells, profile.memoryRounds, limits),
+    ]);
   }
 
   #valid(): ReturnType<typeof runnable> {

@@ -2,7 +2,7 @@ import type { Opened } from '../core/backend.ts';
 import type { Param } from '../core/graph.ts';
 import type { Facts } from '../core/record.ts';
 import { bytesPerElement, elementCount } from '../core/tensor.ts';
-import type { Built } from './job.ts';
+import type { Built, OpenJob } from './job.ts';
 import type { Subject } from './subject.ts';
 
 /** Where the numbers of a model come from, before anything is opened on a backend. */
@@ -25,23 +25,27 @@ export async function factsOf(
   subject: Subject,
   built: Built,
   origin: { readonly weights: string | null; readonly trained: boolean },
-  sessions: readonly Opened[],
+  { activity, sessions }: Pick<OpenJob, 'activity' | 'sessions'>,
 ): Promise<Facts> {
   const { model, workload, params, batch } = subject;
   const source = Object.values(await model.build(model.config));
   const stored = await Promise.all(Object.values(built.artifacts).map((artifact) => artifact.graph()));
+  const { macs, nodes, weight_bytes, ...told } = activity.facts?.() ?? {};
   const learnt = distinct(source.flatMap((graph) => graph.params)).filter((p) => p.role === 'weight');
   return {
     parameters: sum(learnt.map((p) => elementCount(p.shape))),
-    macs: (await workload.macs?.(params, batch, model)) ?? null,
-    nodes: sum(stored.map((graph) => graph.nodes.length)),
-    weight_bytes: sum(
-      distinct(stored.flatMap((graph) => graph.params)).map(
-        (p) => elementCount(p.shape) * bytesPerElement(p.dtype),
+    macs: macs ?? (await workload.macs?.(params, batch, model)) ?? null,
+    nodes: nodes ?? sum(stored.map((graph) => graph.nodes.length)),
+    weight_bytes:
+      weight_bytes ??
+      sum(
+        distinct(stored.flatMap((graph) => graph.params)).map(
+          (p) => elementCount(p.shape) * bytesPerElement(p.dtype),
+        ),
       ),
-    ),
     ...origin,
     image_size: imageSize(subject, sessions),
+    ...(Object.keys(told).length > 0 && { told }),
   };
 }
 

@@ -3,7 +3,7 @@ import path from 'node:path';
 import type { Opened, OpenOptions, Placement, Traffic } from '../core/backend.ts';
 import type { Config } from '../core/config.ts';
 import { VersusError } from '../core/errors.ts';
-import type { Artifact } from '../core/model.ts';
+import type { Artifact, ModelDef } from '../core/model.ts';
 import type { Activity, Job } from '../core/workload.ts';
 import { openArtifact, openArtifactResident, prepareArtifacts } from '../weights/index.ts';
 import type { Subject } from './subject.ts';
@@ -22,6 +22,8 @@ export interface OpenJob {
 }
 
 export interface Built {
+  /** The arm's model, or what the workload derived from it. */
+  readonly model: ModelDef;
   readonly artifacts: Readonly<Record<string, Artifact>>;
   readonly ms: number;
   readonly sha256: string;
@@ -29,11 +31,13 @@ export interface Built {
 
 /** Writes the model's graphs and weights to the cache, or finds them there. */
 export async function build(
-  { model, precision }: Subject,
+  { model: given, workload, params, batch, backend, precision }: Subject,
   { config, dir }: PlacedConfig,
   progress: (text: string) => void,
 ): Promise<Built> {
   const start = performance.now();
+  const training = backend.training ?? {};
+  const model = (await workload.derive?.({ model: given, params, batch, training })) ?? given;
   const artifacts = await prepareArtifacts(model, {
     cacheDir: path.resolve(dir, config.cache.dir),
     maxBytes: config.cache.maxBytes,
@@ -41,7 +45,7 @@ export async function build(
     progress: (what, done, total) =>
       progress(done !== undefined && total ? `${what} ${Math.floor((100 * done) / total)}%` : what),
   });
-  return { artifacts, ms: performance.now() - start, sha256: identityOf(artifacts) };
+  return { model, artifacts, ms: performance.now() - start, sha256: identityOf(artifacts) };
 }
 
 /** One hash over all graphs of a model. */
@@ -58,6 +62,7 @@ export async function openJob(
   { config, dir }: PlacedConfig,
   trained: boolean,
   progress: (text: string) => void,
+  pass: NonNullable<Job['pass']>,
   options: Omit<OpenOptions, 'precision'> = {},
 ): Promise<OpenJob> {
   const sessions: Opened[] = [];
@@ -74,13 +79,17 @@ export async function openJob(
   const opened = { ...options, precision: subject.precision };
   const job: Job = {
     model: subject.model,
+    built: built.model,
     params: subject.params,
     batch: subject.batch,
     seed: subject.seed,
     trained,
+    pass,
     open: (graphName) => opening(graphName, (artifact) => openArtifact(subject.backend, artifact, opened)),
-    openResident: (graphName, keep) =>
-      opening(graphName, (artifact) => openArtifactResident(subject.backend, artifact, opened, keep)),
+    openResident: (graphName, keep, asked) =>
+      opening(graphName, (artifact) =>
+        openArtifactResident(subject.backend, artifact, { ...asked, ...opened }, keep),
+      ),
     async dataset(name) {
       const found = config.datasets.find((dataset) => dataset.name === name);
       if (!found) {

@@ -26,14 +26,15 @@ async function open(
   subject: Subject,
   place: PlacedConfig,
   report: Reporting,
-  options: Parameters<typeof openJob>[5] = {},
+  pass: Parameters<typeof openJob>[5],
+  options: Parameters<typeof openJob>[6] = {},
 ) {
   report.stage('building the model');
   const built = await build(subject, place, report.note);
   report.found({ model_sha256: built.sha256, cold: { build: built.ms } });
   const origin = await originOf(built);
   report.stage('opening the model');
-  const job = await openJob(subject, built, place, origin.trained, report.note, options);
+  const job = await openJob(subject, built, place, origin.trained, report.note, pass, options);
   report.found({ options: optionsOf(job.sessions), cold: { load: job.loadMs } });
   return { built, origin, job };
 }
@@ -42,7 +43,7 @@ async function open(
 export const referencePass =
   (file: string): Pass =>
   async (subject, place, report) => {
-    const { job } = await open(subject, place, report, { optimisation: 'disabled' });
+    const { job } = await open(subject, place, report, 'reference', { optimisation: 'disabled' });
     report.stage('computing the reference');
     await writeSafetensors(file, await job.activity.outputs());
     return job;
@@ -52,9 +53,9 @@ export const referencePass =
 export const checkPass =
   (file: string, score: boolean): Pass =>
   async (subject, place, report) => {
-    const { built, origin, job } = await open(subject, place, report, { prove: true });
+    const { built, origin, job } = await open(subject, place, report, 'check', { prove: true });
     report.stage('checking the outputs');
-    report.found({ facts: await factsOf(subject, built, origin, job.sessions) });
+    report.found({ facts: await factsOf(subject, built, origin, job) });
     const { reference, tolerance } = place.config.parity;
     const outputs = await job.activity.outputs();
     report.found({ traffic: trafficOf(job.sessions) });
@@ -66,9 +67,14 @@ export const checkPass =
     );
     const placement = await placementOf(job.sessions);
     report.found({ parity, placement, invalid: objection(parity, placement, subject.backend.name) });
-    if (score && origin.trained && parity.agrees && job.activity.scores) {
+    // What is scored of seeded weights is what means something of them.
+    const worth = subject.workload.metrics.filter((m) => m.of === 'score' && (origin.trained || m.seeded));
+    if (score && worth.length > 0 && parity.agrees && job.activity.scores) {
       report.stage('scoring quality');
-      report.found({ scores: checked(await job.activity.scores()) });
+      const scores = checked(await job.activity.scores());
+      report.found({
+        scores: scores.filter((s) => origin.trained || worth.some((m) => m.name === s.metric)),
+      });
     }
     return job;
   };
@@ -77,7 +83,7 @@ export const checkPass =
 export const speedPass =
   (profile: Profile): Pass =>
   async (subject, place, report) => {
-    const { job } = await open(subject, place, report);
+    const { job } = await open(subject, place, report, 'speed');
     report.stage('measuring the speed');
     const first = await repeat(job.activity, 0);
     report.found({ cold: { first } });
@@ -90,7 +96,7 @@ const MEMORY_REPETITIONS = 3;
 
 /** The same work untimed, for the parent to watch the memory. */
 export const memoryPass: Pass = async (subject, place, report) => {
-  const { job } = await open(subject, place, report);
+  const { job } = await open(subject, place, report, 'memory');
   report.stage('measuring the memory');
   for (let i = 0; i < MEMORY_REPETITIONS; i++) await repeat(job.activity, i);
   return job;
@@ -116,7 +122,7 @@ export const peakPass =
   };
 
 async function openPeak(subject: Subject, place: PlacedConfig, report: Reporting): Promise<OpenJob> {
-  const { job } = await open(subject, place, report);
+  const { job } = await open(subject, place, report, 'peak');
   report.stage('measuring the peak');
   return job;
 }

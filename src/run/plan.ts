@@ -20,6 +20,8 @@ export interface Plan {
   readonly profileName: string;
   readonly profile: Profile;
   readonly rounds: number;
+  /** The most rounds of some cells, by case_id; the others have all of them. */
+  readonly limits: ReadonlyMap<string, number>;
   readonly cells: readonly Cell[];
   /** Cells that become records without being run, by case_id. */
   readonly blocked: ReadonlyMap<string, Blocked>;
@@ -45,8 +47,9 @@ export function plan(config: Config, filter: PlanFilter, probes: Probes): Plan {
 
   const suites = suitesOf(config, profile, filter);
   const ids = new Set<string>();
+  const limits = new Map<string, number>();
   for (const suite of suites) {
-    for (const { cell, obstacle } of cellsOf(config, suite, profile.tier, filter, probes)) {
+    for (const { cell, obstacle, limit } of cellsOf(config, suite, profile.tier, filter, probes)) {
       if (ids.has(cell.case_id)) {
         throw new VersusError('usage', `two uses in suite ${suite.name} make the same case ${cell.case_id}`, {
           where: `suite ${suite.name}, workload ${cell.workload}`,
@@ -58,6 +61,7 @@ export function plan(config: Config, filter: PlanFilter, probes: Probes): Plan {
       if (!inShard(cell, filter.shard)) continue;
       cells.push(cell);
       if (obstacle) blocked.set(cell.case_id, obstacle);
+      if (limit !== undefined && profile.tier !== 'release') limits.set(cell.case_id, limit);
     }
   }
   if (cells.length === 0 && !filter.shard) {
@@ -74,10 +78,11 @@ export function plan(config: Config, filter: PlanFilter, probes: Probes): Plan {
     profileName: filter.profile,
     profile,
     rounds: filter.rounds ?? profile.rounds,
+    limits,
     cells,
     blocked,
     software,
-    suites: suites.map(infoOf),
+    suites: suites.filter(({ name }) => cells.some((cell) => cell.suite === name)).map(infoOf),
   };
 }
 
@@ -89,6 +94,7 @@ function suitesOf(config: Config, profile: Profile, filter: PlanFilter): Suite[]
 interface Candidate {
   readonly cell: Cell;
   readonly obstacle: Blocked | null;
+  readonly limit: number | undefined;
 }
 
 function* cellsOf(
@@ -123,7 +129,8 @@ function* cellsOf(
             const obstacle = obstacleOf(backend.name, precision, probe);
             if (obstacle && !asked && !named(filter.precisions, precision)) continue;
             if (obstacle?.status === 'unavailable' && !asked) continue;
-            yield { cell: cellOf(suite, use, arm, backend.name, precision, batch.size), obstacle };
+            const cell = cellOf(suite, use, arm, backend.name, precision, batch.size);
+            yield { cell, obstacle, limit: arm.rounds };
           }
         }
       }
@@ -153,6 +160,7 @@ function cellOf(suite: Suite, use: Use, arm: Arm, backend: string, precision: st
     backend,
     precision,
     batch,
+    ...(arm.params && { settings: JSON.stringify(arm.params) }),
   });
 }
 

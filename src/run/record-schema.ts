@@ -77,6 +77,7 @@ const CELL = {
   backend: text,
   precision: text,
   batch: count,
+  settings: optional(text),
 };
 
 const DEVICE = object({ kind: oneOf(['cpu', 'gpu']), name: text, driver: nullable(text), software: flag });
@@ -86,8 +87,11 @@ const METRIC = object({
   unit: text,
   better: oneOf(['lower', 'higher']),
   assume: oneOf(['nothing', 'exact']),
-  of: oneOf(['duration', 'step', 'rate', 'score', 'flops']),
+  of: oneOf(['duration', 'step', 'rate', 'score', 'flops', 'fact']),
   phases: optional(listOf(text)),
+  minus: optional(listOf(text)),
+  per: optional(text),
+  seeded: optional(flag),
 });
 
 const positive: Check = (v) => (real(v) === null && (v as number) > 0 ? null : ': expected a number > 0');
@@ -221,11 +225,13 @@ const LINES: Readonly<Record<RecordLine['type'], Check>> = {
         weight_bytes: nullable(real),
         weights: nullable(text),
         trained: flag,
+        told: optional(mapOf(real)),
       }),
     ),
     scores: listOf(
       object({
         ...{ metric: text, value: real, n: count, correct: optional(listOf(flag)) },
+        curve: optional(numbers),
         interval: optional(object({ lo: real, hi: real, method: text })),
       }),
     ),

@@ -96,7 +96,7 @@ export function planAgain(
     const same = now.get(cell.case_id);
     if (!same) differences.push(`${cell.case_id} is no longer in the config`);
     else
-      for (const key of Object.keys(cell) as (keyof Cell)[])
+      for (const key of Object.keys({ ...cell, ...same }) as (keyof Cell)[])
         differs(`${key} of ${cell.case_id}`, cell[key], same[key]);
     const blocked = again.blocked.get(cell.case_id);
     const check = outcomes.get(keyOf({ case_id: cell.case_id, pass: 'check', round: 0 }));

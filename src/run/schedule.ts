@@ -41,18 +41,19 @@ export function checkCases(plan: Plan): Case[] {
  * Rounds are outermost, and every other one goes backwards (A B C, C B A, …): a machine that slowly warms up or slows down
  * then meets all contenders alike.
  */
-export function speedCases(cells: readonly Cell[], rounds: number): Case[] {
-  return rounded(cells, 'speed', rounds);
+export function speedCases(cells: readonly Cell[], rounds: number, limits?: Plan['limits']): Case[] {
+  return rounded(cells, 'speed', rounds, limits);
 }
 
-export function memoryCases(cells: readonly Cell[], rounds: number): Case[] {
-  return rounded(cells, 'memory', rounds);
+export function memoryCases(cells: readonly Cell[], rounds: number, limits?: Plan['limits']): Case[] {
+  return rounded(cells, 'memory', rounds, limits);
 }
 
-function rounded(cells: readonly Cell[], pass: Pass, rounds: number): Case[] {
-  return Array.from({ length: rounds }, (_, round) =>
-    inPass(round % 2 === 0 ? cells : [...cells].reverse(), pass, round),
-  ).flat();
+function rounded(cells: readonly Cell[], pass: Pass, rounds: number, limits?: Plan['limits']): Case[] {
+  return Array.from({ length: rounds }, (_, round) => {
+    const asked = cells.filter((cell) => round < (limits?.get(cell.case_id) ?? rounds));
+    return inPass(round % 2 === 0 ? asked : asked.reverse(), pass, round);
+  }).flat();
 }
 
 /** Only what was checked and holds is timed. */

@@ -32,7 +32,7 @@ export function subjectOf(config: Config, cell: Cell): Subject {
   return {
     model: arm.model,
     workload: use.workload,
-    params: use.params,
+    params: arm.params ? { ...use.params, ...arm.params } : use.params,
     batch: cell.batch,
     backend: named('backend', config.backends, cell.backend),
     precision: cell.precision as Precision,

@@ -7,7 +7,7 @@ import { type Ending, type Supervision, supervise } from './supervise.ts';
 export class Support {
   readonly #config: Config;
   readonly #address: ConfigAddress;
-  /** By model, precision and backend: arms, batches and workloads of one model ask the same. */
+  /** By workload, model, settings, precision and backend: other arms and batches ask the same. */
   readonly #known = new Map<string, readonly string[]>();
 
   constructor(config: Config, address: ConfigAddress) {
@@ -21,7 +21,7 @@ export class Support {
    */
   async complete(of: Case, ending: Ending, supervision: Supervision): Promise<Ending> {
     if (ending.status !== 'unsupported' || ending.reason === null) return ending;
-    const key = `${of.model} ${of.precision} ${of.backend}`;
+    const key = `${of.workload} ${of.model} ${of.settings ?? ''} ${of.precision} ${of.backend}`;
     const names = this.#known.get(key) ?? (await this.#ask(of, supervision));
     this.#known.set(key, names);
     return names.length === 0

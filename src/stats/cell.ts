@@ -77,9 +77,9 @@ export class CellAccumulator {
     }
     const medians: number[] = [];
     const counts: number[] = [];
-    const macs = record.facts?.macs ?? this.#facts?.macs ?? null;
+    const facts = record.facts ?? this.#facts;
     this.metrics.forEach((metric, i) => {
-      const series = seriesOf(metric, record.samples, macs);
+      const series = seriesOf(metric, record.samples, facts);
       medians.push(median(series));
       counts.push(series.length);
       if (hasPercentiles(metric)) this.digests[i]!.add(series);
@@ -182,7 +182,7 @@ function withoutSamples(record: CaseRecord): Kept {
   return kept;
 }
 
-/** Percentiles are of latencies: durations and steps. */
+/** Percentiles are of latencies: durations and steps, and not of differences between them. */
 export function hasPercentiles(metric: Metric): boolean {
-  return metric.of === 'duration' || metric.of === 'step';
+  return (metric.of === 'duration' && metric.minus === undefined) || metric.of === 'step';
 }

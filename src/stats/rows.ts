@@ -50,6 +50,7 @@ export function rowsOf(cell: CellAccumulator, info: CellInfo, context: RowContex
     ...(context.memory ? memory(cell, info.status, info.reason) : []),
     ...quality(cell, info),
     ...facts(cell),
+    ...told(cell),
   ].map(build);
 }
 
@@ -74,7 +75,7 @@ function steady(cell: CellAccumulator, info: CellInfo, context: RowContext): Fig
   const rounds = cell.inOrder();
   const rows: Figures[] = [];
   cell.metrics.forEach((metric, i) => {
-    if (metric.of === 'score') return;
+    if (metric.of === 'score' || metric.of === 'fact') return;
     const { name, unit, better, assume } = metric;
     const head = { phase: 'steady', metric: name, unit, better };
     const values = rounds.map((r) => r.medians[i]!).filter(Number.isFinite);
@@ -92,6 +93,7 @@ function steady(cell: CellAccumulator, info: CellInfo, context: RowContext): Fig
 }
 
 function untimed(metric: Metric): string {
+  if (metric.per !== undefined) return `n/a: ${metric.per} are not told of this case`;
   if (metric.of === 'flops') return 'n/a: the MACs of this workload are not known';
   return `n/a: no step of ${metric.phases?.join(', ') ?? 'any phase'} was timed`;
 }
@@ -187,7 +189,23 @@ function quality(cell: CellAccumulator, info: CellInfo): Figures[] {
         status: 'ok',
         reason: null,
         ...(score.correct === undefined ? {} : { correct: score.correct }),
+        ...(score.curve === undefined ? {} : { curve: score.curve }),
       };
+    });
+}
+
+/** What the workload itself counted. */
+function told(cell: CellAccumulator): Figures[] {
+  if (cell.facts === null) return [];
+  const { told = {} } = cell.facts;
+  return cell.metrics
+    .filter((m) => m.of === 'fact')
+    .map(({ name, unit, better, assume }) => {
+      const head = { phase: 'static', metric: name, unit, better };
+      const value = Object.hasOwn(told, name) ? told[name]! : null;
+      if (value === null) return nothing(head, { status: 'ok', reason: 'n/a: not known' }, assume);
+      const exact = { n: 1, rounds: 1, value, values: [value], ci_method: 'exact' };
+      return { ...nothing(head, { status: 'ok', reason: null }, assume), ...exact };
     });
 }
 

@@ -72,9 +72,12 @@ class RunAccumulator {
     if (known !== undefined) return known;
     const run = this.#run;
     if (run === null) throw noRun();
-    const { case_id, suite, workload, arm, group, model, backend, precision, batch } = cell;
+    const { case_id, suite, workload, arm, group, model, backend, precision, batch, settings } = cell;
     const metrics = run.suites.find((s) => s.name === suite)?.metrics[workload] ?? [];
-    const identity = { case_id, suite, workload, arm, group, model, backend, precision, batch };
+    const identity = {
+      ...{ case_id, suite, workload, arm, group, model, backend, precision, batch },
+      ...(settings !== undefined && { settings }),
+    };
     const created = new CellAccumulator(identity, metrics);
     this.#cells.set(case_id, created);
     return created;

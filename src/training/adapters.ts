@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { VersusError } from '../core/errors.ts';
+import type { Param } from '../core/graph.ts';
 import type { WeightSpec } from '../core/model.ts';
 import { type Tensors, toBytes } from '../core/tensor.ts';
 import { convert, convertible } from '../weights/convert.ts';
@@ -41,6 +42,14 @@ export function withAdapters(base: WeightSpec, trained: readonly string[], adapt
       };
     },
   };
+}
+
+/**
+ * The weights of a model for whoever reads some of them: a checkpoint has to fit the model as a whole.
+ * @param params all weights and buffers of the model
+ */
+export function partly(base: WeightSpec, params: readonly Param[]): WeightSpec {
+  return { label: base.label, open: (_, options) => base.open(params, options) };
 }
 
 /** Weights that are in memory, by parameter; floats are converted to the type that a parameter has. */

@@ -76,14 +76,11 @@ function labelled(model: ModelDef, { name, manifest }: Dataset): Reading {
 const captioned: Reading = (samples) =>
   samples.flatMap((sample) => (sample.caption === undefined ? [] : [{ sample, text: sample.caption }]));
 
-/** Texts, and behind each of them every question about it. */
+/** Texts, and every question: it stands with all that it is about. */
 const told: Reading = (samples) =>
   samples.flatMap(({ text, questions = [] }) => [
     ...(text === undefined ? [] : [{ text }]),
-    ...questions.map(({ question, answer }) => ({
-      prompt: `${text ?? ''} ${question}`.trim(),
-      text: answer,
-    })),
+    ...questions.map(({ question, answer }) => ({ prompt: question, text: answer })),
   ]);
 
 const DESCRIBE = 'Describe the image.';

@@ -7,9 +7,11 @@ import { inferTypes } from '../graph/infer.ts';
 import { dropDead } from '../transform/drop-dead.ts';
 import { lower, type Target } from '../transform/lower/index.ts';
 import { openArtifactResident, prepareArtifacts } from '../weights/index.ts';
+import { withInputs } from './backward.ts';
 import type { Batches } from './batches.ts';
 import { type Forward, IGNORED } from './forward/index.ts';
-import { withInputs } from './step.ts';
+import { readingState } from './layout.ts';
+import type { TrainingStep } from './step.ts';
 import type { TrainerOptions } from './trainer.ts';
 import { wholeWeights } from './whole.ts';
 
@@ -27,10 +29,11 @@ export interface Evaluation {
  * A forward graph as one that judges: outputs `loss`, and of every cross-entropy in it together `right`, how many labels have
  * the largest logit, and `judged`, how many there are that are not ignored. What changes in training is fed.
  *
- * @param changing names of parameters that the training changes
+ * @param step whose state is judged
  */
-export function judgeOf(forward: Forward, changing: ReadonlySet<string>, target?: Target): Graph {
+export function judgeOf(forward: Forward, step: TrainingStep, target?: Target): Graph {
   const { graph, loss } = forward;
+  const changing = new Set(step.params.map((p) => p.name));
   const fed = graph.params.filter((p) => changing.has(p.name));
   const open = withInputs(graph, fed, [loss]);
   const g = GraphBuilder.over(open, inferTypes(open, {}).types);
@@ -55,7 +58,7 @@ export function judgeOf(forward: Forward, changing: ReadonlySet<string>, target?
       ),
     );
   }
-  return dropDead(lower(dropDead(g.build()), target));
+  return readingState(dropDead(lower(dropDead(g.build()), target)), step.state, step.params);
 }
 
 /** @param scores [rows, classes] @param labels int64 [rows] */

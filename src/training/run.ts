@@ -226,7 +226,7 @@ class Run {
     const step = trainer.steps;
     const about: About = {
       version: 1,
-      model: { ...{ name: model.name, architecture }, frozen: trainer.frozen, weights: this.#weights() },
+      model: { ...{ name: model.name, architecture }, frozen: trainer.frozen!, weights: this.#weights() },
       ...{ settings, data: this.#data.about, step, evaluations: this.#evaluations },
       ...{ updates: this.#updates, lossScale: this.#scale },
     };

@@ -95,11 +95,10 @@ export async function setUp(
     weights: lora ? withAdapters(weights, lora.trained, seeded(seed)) : weights,
   };
   const judging = Math.min(size, heldOut);
-  const changing = new Set(step.params.map((p) => p.name));
   const judged = judging === 0 ? null : (await made(judging, 'running', 0)).forward;
   return {
     ...{ model: begun, settings, forward, step, lora },
-    judged: judged && { forward: judged, graph: judgeOf(judged, changing, target), batch: judging },
+    judged: judged && { forward: judged, graph: judgeOf(judged, step, target), batch: judging },
     architecture: await architectureOf(model),
   };
 }

@@ -1,11 +1,7 @@
-import { VersusError } from '../core/errors.ts';
-import type { Graph, Node, Param, ValueInfo } from '../core/graph.ts';
-import { GraphBuilder, type Value } from '../graph/builder.ts';
-import { inferTypes } from '../graph/infer.ts';
-import { dropDead } from '../transform/drop-dead.ts';
-import { addGradients } from '../transform/gradient/index.ts';
+import type { Graph, Param, ValueInfo } from '../core/graph.ts';
 import { leastPeak } from '../transform/least-peak.ts';
-import { lower, type Target } from '../transform/lower/index.ts';
+import type { Target } from '../transform/lower/index.ts';
+import { inBlocks } from '../transform/optimiser/blocks.ts';
 import {
   addAccumulation,
   addOptimiser,
@@ -13,12 +9,12 @@ import {
   type OptimiserSpec,
   type StateTensor,
 } from '../transform/optimiser/index.ts';
-import { toHalf } from '../transform/precision.ts';
-import { recogniseActivations } from '../transform/recognise-activation.ts';
-import { recogniseNorms } from '../transform/recognise-norm.ts';
-import { recogniseSoftmax } from '../transform/recognise-softmax.ts';
+import { recomputed } from '../transform/recompute.ts';
+import { type Backward, backwardOf } from './backward.ts';
+import { computedBy } from './computed-by.ts';
 import type { Forward } from './forward/index.ts';
 import { orderedUpdates } from './in-place.ts';
+import { stepMemory } from './predict.ts';
 
 export interface StepOptions extends Pick<Gradients, 'clipNorm' | 'microBatches'> {
   /** Names of the parameters that train; the others are frozen and stay in the graph. */
@@ -32,6 +28,11 @@ export interface StepOptions extends Pick<Gradients, 'clipNorm' | 'microBatches'
    * precision training", 2018).
    */
   readonly precision?: 'fp32' | 'fp16';
+  /**
+   * Bytes that a step may hold, state and frozen weights included (`StepMemory.total`): parts of the forward pass are computed twice
+   * where that keeps within it.
+   */
+  readonly memoryBudget?: number;
 }
 
 /** One training step as a graph: a batch, scalars and the state go in, the loss and the next state come out. */
@@ -41,6 +42,7 @@ export interface TrainingStep {
   readonly inputs: readonly ValueInfo[];
   /** Inputs of one float32 number that change with every step. */
   readonly scalars: readonly string[];
+  /** As it is fed: for some targets otherwise than in its parameter's shape (`layout.ts` turns it back). */
   readonly state: readonly StateTensor[];
   /** The parameters behind the weights and buffers of the state, for whoever draws or loads their numbers. */
   readonly params: readonly Param[];
@@ -56,14 +58,14 @@ export interface TrainingStep {
 
 /** Forward and backward of a micro-batch, whose gradients are added to those before it; nothing is updated. */
 export interface Accumulation {
-  /** Fed a batch as the step is; gives its loss. */
+  /** Fed a batch, weights and `scalars`; gives the step's loss. */
   readonly graph: Graph;
+  /** Those of the step's scalars that it reads. */
+  readonly scalars: readonly string[];
   /** What it changes: sums of gradients, and buffers. */
   readonly state: readonly StateTensor[];
   /** Inputs that it reads and leaves as they are: the weights. */
   readonly reads: readonly string[];
-  /** Those of the step's scalars that it reads. */
-  readonly scalars: readonly string[];
 }
 
 /**
@@ -71,22 +73,25 @@ export interface Accumulation {
  * the graph runs: all that reads the old numbers comes before what makes the new ones. The order of the nodes is one of low peak
  * memory.
  *
- * @throws VersusError `usage` when nothing trains, `unsupported` naming operator and node where a gradient is missing
+ * @throws VersusError `usage` when nothing trains or no way of computing it is within the budget, `unsupported` naming operator
+ *   and node where a gradient is missing
  */
 export async function trainingStep(forward: Forward, options: StepOptions): Promise<TrainingStep> {
-  const { g, trained, params, running, lossScale } = await backwardOf(forward, options);
-  const { clipNorm, microBatches = 1 } = options;
+  const backward = await backwardOf(forward, options);
+  const { g, trained, params, lossScale } = backward;
+  const { clipNorm, microBatches = 1, target } = options;
   const update = addOptimiser(g, trained, options.optimiser, {
     ...(clipNorm !== undefined && { clipNorm }),
     ...(microBatches > 1 && { microBatches }),
     ...(lossScale && { lossScale }),
   });
-  const state = [...update.state, ...running];
+  const { graph, state } = await finished(backward, update.state, forward.loss, options);
+  // Micro-batches read the weights in their own shape.
+  const blocks = target?.processor && microBatches === 1;
   return {
-    graph: finished(g, state, options),
+    ...(blocks ? inBlocks(graph, state) : { graph, state }),
     inputs: forward.inputs,
     scalars: [...update.scalars, ...(lossScale ? [lossScale.name] : [])],
-    state,
     params,
     loss: forward.loss,
     ...(update.norm && { norm: update.norm }),
@@ -96,86 +101,29 @@ export async function trainingStep(forward: Forward, options: StepOptions): Prom
 }
 
 async function accumulation(forward: Forward, options: StepOptions): Promise<Accumulation> {
-  const { g, trained, params, running, lossScale } = await backwardOf(forward, options);
-  const state = [...addAccumulation(g, trained), ...running];
+  const backward = await backwardOf(forward, options);
+  const { g, trained, params, lossScale } = backward;
+  const { graph, state } = await finished(backward, addAccumulation(g, trained), forward.loss, options);
   const changed = new Set(state.map((s) => s.input));
   const reads = params.map((p) => p.name).filter((name) => !changed.has(name));
-  const scalars = lossScale ? [lossScale.name] : [];
-  return { graph: finished(g, state, options), state, reads, scalars };
+  return { graph, state, reads, scalars: lossScale ? [lossScale.name] : [] };
 }
 
-/** In the backend's own operators and in an order of low peak memory, with every state updated after its last reader. */
-function finished(g: GraphBuilder, state: readonly StateTensor[], { target }: StepOptions): Graph {
-  const made = dropDead(lower(dropDead(g.build()), target));
-  return leastPeak(orderedUpdates(made, state), new Set(state.map((s) => s.output)));
-}
-
-interface Backward {
-  /** Goes on behind loss and gradients. */
-  readonly g: GraphBuilder;
-  readonly trained: readonly { readonly name: string; readonly value: Value; readonly gradient: Value }[];
-  /** What trains, and buffers that change. */
-  readonly params: readonly Param[];
-  readonly running: readonly StateTensor[];
-  /** What the loss was multiplied with. */
-  readonly lossScale: Value | undefined;
-}
-
-async function backwardOf(
-  { graph, loss, buffers }: Forward,
-  { trainable, precision }: StepOptions,
-): Promise<Backward> {
-  const names = graph.params.filter((p) => trainable.has(p.name)).map((p) => p.name);
-  if (names.length === 0) {
-    throw new VersusError('usage', 'no parameter of the graph trains', {
-      where: `graph ${graph.name}`,
-      next: 'choose a scope or targets that cover a parameter which the loss depends on',
-    });
-  }
-  const params = graph.params.filter((p) => trainable.has(p.name) || buffers.has(p.name));
-  const moved = new Set(params.map((p) => p.name));
-  const open = withInputs(graph, params, [loss, ...buffers.values()]);
-  const half = precision === 'fp16';
-  const whole = await recognised(half ? toHalf(open, (node) => staysWide(node, moved)) : open);
-  const g = GraphBuilder.over(whole, inferTypes(whole, {}).types);
-  const lossScale = half ? g.input('loss_scale', 'float32', []) : undefined;
-  const gradients = addGradients(g, new Map([[loss, lossScale ?? g.scalar(1)]]), names);
-  const running = params
-    .filter((p) => buffers.has(p.name))
-    .map(
-      ({ name, dtype, shape }): StateTensor => ({
-        ...{ input: name, output: buffers.get(name)!, dtype, shape, of: name, holds: 'buffer' },
-      }),
-    );
-  const trained = names.map((name) => ({ name, value: g.value(name), gradient: gradients.get(name)! }));
-  return { g, trained, params, running, lossScale };
-}
-
-/** The graph with some of its parameters fed in place of kept, down to some of its outputs. */
-export function withInputs(graph: Graph, params: readonly Param[], outputs: readonly string[]): Graph {
-  const moved = new Set(params.map((p) => p.name));
-  return dropDead({
-    ...graph,
-    inputs: [...graph.inputs, ...params.map(({ name, dtype, shape }) => ({ name, dtype, shape }))],
-    params: graph.params.filter((p) => !moved.has(p.name)),
-    outputs: graph.outputs.filter((o) => outputs.includes(o.name)),
-  });
-}
-
-/**
- * Rows of a table that trains are added up in float32, since no runtime scatters float16; the statistics of a batch are float32
- * as in every framework.
- */
-function staysWide(node: Node, trained: ReadonlySet<string>): boolean {
-  return (
-    (node.op === 'Gather' && trained.has(node.inputs[0]!)) ||
-    (node.op === 'BatchNormalization' && node.attrs.training_mode === 1)
+/** What was appended, as the target computes it, in an order in which the state may be written over. */
+async function finished(
+  { g, running, transposed }: Backward,
+  own: readonly StateTensor[],
+  loss: string,
+  { target, memoryBudget: bytes }: StepOptions,
+): Promise<{ graph: Graph; state: readonly StateTensor[] }> {
+  const state = [...own, ...running].map(
+    (s): StateTensor => (transposed.has(s.of) ? { ...s, transposed: true } : s),
   );
-}
-
-/** Patterns as the operators that they are: the gradient of one operator is far cheaper than those of its pieces. */
-async function recognised(graph: Graph): Promise<Graph> {
-  let made = graph;
-  for (const pass of [recogniseNorms, recogniseActivations, recogniseSoftmax]) made = await pass(made);
-  return dropDead(made);
+  const made = await computedBy(target, g.build());
+  const placed = new Set(state.map((s) => s.output));
+  const ordered = (graph: Graph): Graph => leastPeak(orderedUpdates(graph, state), placed);
+  const bytesFor = (graph: Graph): number => stepMemory({ graph: ordered(graph), state }).total;
+  const within =
+    bytes === undefined ? made : recomputed(leastPeak(made, placed), { loss, bytes, bytesFor, placed });
+  return { graph: ordered(within), state };
 }

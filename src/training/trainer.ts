@@ -4,6 +4,7 @@ import type { Artifact, ModelDef, WeightSource, WeightSpec } from '../core/model
 import { readParam } from '../core/read-param.ts';
 import { allocate, elementCount, float32, type Tensor, type Tensors, toNumbers } from '../core/tensor.ts';
 import { openArtifactResident, prepareArtifacts } from '../weights/index.ts';
+import { asParameter, parameterShape, stored } from './layout.ts';
 import type { TrainingStep } from './step.ts';
 import { wholeWeights } from './whole.ts';
 
@@ -31,8 +32,8 @@ export class Divergence extends VersusError {}
 /** A training step on a backend, with its state on the device between steps. */
 export class Trainer {
   readonly step: TrainingStep;
-  /** Identity of the frozen weights by their content: the same on every machine. */
-  readonly frozen: string;
+  /** Identity of the frozen weights by their content: the same on every machine. Null over a session of somebody else's. */
+  readonly frozen: string | null;
   readonly #session: ResidentSession;
   /** Of micro-batches that update nothing. */
   readonly #adding: ResidentSession | undefined;
@@ -70,10 +71,7 @@ export class Trainer {
         if (!artifact) continue;
         sessions.push(await openArtifactResident(backend, artifact, open, (output) => kept.has(output)));
       }
-      const residents: Record<string, Resident> = {};
-      for await (const [input, tensor] of initialState(model.name, weights, step, state, cacheDir)) {
-        residents[input] = await sessions[0]!.put(tensor);
-      }
+      const residents = await put(sessions[0]!, initialState(model.name, weights, step, state, cacheDir));
       const where = `training ${model.name} on ${backend.name}`;
       return new Trainer(step, sessions, residents, { where, frozen, taken });
     } catch (error) {
@@ -82,11 +80,27 @@ export class Trainer {
     }
   }
 
+  /**
+   * Over a session that is open already and keeps all of the step's state; several trainers may take turns on one.
+   * @param where what errors name
+   */
+  static async over(
+    session: ResidentSession,
+    model: ModelDef,
+    step: TrainingStep,
+    where: string,
+    state: Tensors = {},
+  ): Promise<Trainer> {
+    const weights = await wholeWeights(model);
+    const residents = await put(session, initialState(model.name, weights, step, state));
+    return new Trainer(step, [session], residents, { where, frozen: null, taken: 0 });
+  }
+
   private constructor(
     step: TrainingStep,
     [session, adding]: readonly ResidentSession[],
     state: Record<string, Resident>,
-    about: { readonly where: string; readonly frozen: string; readonly taken: number },
+    about: { readonly where: string; readonly frozen: string | null; readonly taken: number },
   ) {
     this.step = step;
     this.frozen = about.frozen;
@@ -107,7 +121,10 @@ export class Trainer {
     return this.#steps;
   }
 
-  /** The present state by input, for sessions of the same backend that read it; this trainer goes on owning it. */
+  /**
+   * The present state by input, laid out as `step.state` says, for sessions of the same backend that read it; this trainer goes
+   * on owning it.
+   */
   get state(): Readonly<Record<string, Resident>> {
     return this.#state;
   }
@@ -150,13 +167,13 @@ export class Trainer {
   }
 
   /** A micro-batch's gradients onto the sums. @returns its loss */
-  async #add(part: Tensors, given: Readonly<Record<string, number>>): Promise<number> {
+  async #add(part: Tensors, scalars: Readonly<Record<string, number>>): Promise<number> {
     const { accumulation, loss } = this.step;
     if (!accumulation || !this.#adding) throw new TypeError('the step was not made for micro-batches');
-    const { state, reads, scalars } = accumulation;
-    const numbers = scalars.map((name) => [name, float32([], [given[name]!])] as const);
+    const { state, reads } = accumulation;
     const read = [...reads, ...state.map((s) => s.input)].map((name) => [name, this.#state[name]!] as const);
     const donated = state.map(({ input, output }) => [output, this.#state[input]!] as const);
+    const numbers = accumulation.scalars.map((name) => [name, float32([], [scalars[name]!])] as const);
     const { host, kept } = await this.#adding.run(
       { ...part, ...Object.fromEntries(numbers), ...Object.fromEntries(read) },
       undefined,
@@ -166,16 +183,33 @@ export class Trainer {
     return toNumbers(host[loss]!)[0]!;
   }
 
-  /** A tensor of the state on the host, as a copy that later steps leave alone. */
+  /** A tensor of the state on the host in the shape of its parameter, as a copy that later steps leave alone. */
   async read(input: string): Promise<Tensor> {
-    const { dtype, shape, data } = await this.#session.read(this.#state[input]!);
-    return { dtype, shape, data: data.slice() };
+    const tensor = await this.#session.read(this.#state[input]!);
+    const state = this.step.state.find((s) => s.input === input)!;
+    const made = asParameter(tensor, state, this.step.params);
+    return made.data === tensor.data ? { ...made, data: made.data.slice() } : made;
+  }
+
+  /** Frees the state and leaves the session open, for another trainer. */
+  release(): void {
+    for (const resident of Object.values(this.#state)) resident.dispose();
+    this.#state = {};
   }
 
   async close(): Promise<void> {
     await this.#adding?.close();
     await this.#session.close();
   }
+}
+
+async function put(
+  session: ResidentSession,
+  tensors: AsyncIterable<readonly [string, Tensor]>,
+): Promise<Record<string, Resident>> {
+  const residents: Record<string, Resident> = {};
+  for await (const [input, tensor] of tensors) residents[input] = await session.put(tensor);
+  return residents;
 }
 
 async function contentOf(artifact: Artifact): Promise<string> {
@@ -185,7 +219,8 @@ async function contentOf(artifact: Artifact): Promise<string> {
 }
 
 /**
- * What a step starts from: given numbers, the model's own for weights and buffers, the optimiser's for the rest.
+ * What a step starts from, laid out as it is fed: given numbers (in the shapes of the parameters), the model's own for weights
+ * and buffers, the optimiser's for the rest.
  * @throws VersusError `input` for given numbers of another type or shape
  */
 async function* initialState(
@@ -193,12 +228,15 @@ async function* initialState(
   spec: WeightSpec,
   step: TrainingStep,
   given: Tensors,
-  cacheDir: string,
+  cacheDir?: string,
 ): AsyncGenerator<readonly [string, Tensor], void> {
   const drawn = step.params.filter((p) => !Object.hasOwn(given, p.name));
-  const source: WeightSource | null = drawn.length > 0 ? await spec.open(drawn, { cacheDir }) : null;
+  const source: WeightSource | null =
+    drawn.length > 0 ? await spec.open(drawn, cacheDir === undefined ? {} : { cacheDir }) : null;
   try {
-    for (const { input, dtype, shape, initial, of } of step.state) {
+    for (const tensor of step.state) {
+      const { input, dtype, initial, of } = tensor;
+      const shape = parameterShape(tensor, step.params);
       const known = Object.hasOwn(given, input) ? given[input] : undefined;
       if (known && (known.dtype !== dtype || known.shape.join() !== shape.join())) {
         throw new VersusError(
@@ -211,12 +249,12 @@ async function* initialState(
         );
       }
       const param = step.params.find((p) => p.name === of);
-      if (known) yield [input, known];
-      else if (initial === undefined) yield [input, await readParam(source!, param!)];
+      if (known) yield [input, stored(known, tensor)];
+      else if (initial === undefined) yield [input, stored(await readParam(source!, param!), tensor)];
       else {
         const data = allocate(dtype, elementCount(shape));
         if (initial !== 0) (data as Float32Array).fill(initial);
-        yield [input, { dtype, shape, data }];
+        yield [input, { dtype, shape: tensor.shape, data }];
       }
     }
   } finally {

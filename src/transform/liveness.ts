@@ -1,7 +1,7 @@
 import { VersusError } from '../core/errors.ts';
 import type { Graph, Node } from '../core/graph.ts';
 import { inferTypes } from '../graph/infer.ts';
-import { bytesOf } from '../graph/ops/entry.ts';
+import { bytesOf, type Type } from '../graph/ops/entry.ts';
 import { operatorOf } from '../graph/ops/index.ts';
 import { readsOf } from './captures.ts';
 import { isOp } from './view.ts';
@@ -21,32 +21,28 @@ export interface Buffer {
 export interface Uses {
   readonly reads: readonly number[];
   readonly makes: readonly number[];
-  /** It may write its first result over an operand of the same size that nothing else wants any more. */
-  readonly inPlace: boolean;
+  /** Those of the reads that the first result may be written over. */
+  readonly overwritable: readonly number[];
 }
 
-/**
- * Operators of which runtimes write the result over an operand, element by element: those for which onnxruntime's kernels on the
- * CPU declare it (`MayInplace`, 1.30).
- */
-const IN_PLACE: readonly string[] = [
-  ...[
-    'Add',
-    'Sub',
-    'Mul',
-    'Div',
-    'Abs',
-    'Neg',
-    'Sqrt',
-    'Exp',
-    'Log',
-    'Relu',
-    'Sigmoid',
-    'Tanh',
-    'Reciprocal',
-  ],
-  ...['Clip', 'Floor', 'Ceil', 'Elu', 'LeakyRelu', 'Softplus', 'Softsign'],
+/** Operators whose kernels write the result over the first operand, element by element, or over either of two. */
+const ONE: readonly string[] = [
+  ...['Abs', 'Neg', 'Sqrt', 'Exp', 'Log', 'Reciprocal', 'Floor', 'Ceil', 'Clip', 'Cast', 'Sum', 'Dropout'],
+  ...['Relu', 'LeakyRelu', 'ThresholdedRelu', 'Elu', 'Celu', 'Selu', 'Sigmoid', 'HardSigmoid', 'Tanh'],
+  ...['Softplus', 'Softsign', 'ScatterElements', 'ScatterND'],
 ];
+const EITHER: readonly string[] = ['Add', 'Sub', 'Mul', 'Div'];
+const OWN: readonly string[] = ['Gelu', 'QuickGelu'];
+
+/**
+ * Operands that a node's first result may be written over, if nothing else wants them any more and sizes are equal: where
+ * onnxruntime's kernels on the CPU declare it (`MayInplace`, 1.30).
+ */
+export function overwritable(node: Node): readonly string[] {
+  if (isOp(node, ...EITHER)) return node.inputs;
+  const own = node.domain === 'com.microsoft' && OWN.includes(node.op);
+  return own || isOp(node, ...ONE) ? node.inputs.slice(0, 1) : [];
+}
 
 /** Which memory the nodes of a graph use, all sizes being numbers. */
 export class Lifetimes {
@@ -56,10 +52,14 @@ export class Lifetimes {
 
   /**
    * @param placed outputs that are written to memory which is there already, as the next state over the last one
+   * @param types of the values, where they are known already
    * @throws VersusError `input` for a value whose size is not known
    */
-  constructor(graph: Graph, placed: ReadonlySet<string> = new Set()) {
-    const { types } = inferTypes(graph, {});
+  constructor(
+    graph: Graph,
+    placed: ReadonlySet<string> = new Set(),
+    types: ReadonlyMap<string, Type> = inferTypes(graph, {}).types,
+  ) {
     const given = new Set([...graph.inputs, ...graph.params].map(({ name }) => name));
     const outputs = new Set(graph.outputs.map((o) => o.name));
     const buffers: { bytes: number; value: string; readers: number[]; lasts: boolean }[] = [];
@@ -89,7 +89,7 @@ export class Lifetimes {
         }
         return [add(name, bytesOf(type.dtype, type.shape as number[]), lasts)];
       });
-      return { reads, makes, inPlace: isOp(node, ...IN_PLACE) };
+      return { reads, makes, overwritable: overwritable(node).map((name) => of.get(name)!) };
     });
     this.buffers = buffers;
   }
@@ -113,10 +113,10 @@ export class Lifetimes {
 
   /** Bytes that a node doesn't need beside its operands, because it writes over one of them. */
   overwritten(index: number, left: readonly number[]): number {
-    const { reads, makes, inPlace } = this.uses[index]!;
-    const bytes = inPlace && makes.length > 0 ? this.buffers[makes[0]!]!.bytes : 0;
+    const { makes, overwritable } = this.uses[index]!;
+    const bytes = makes.length > 0 ? this.buffers[makes[0]!]!.bytes : 0;
     const fits = (b: number) => left[b] === 1 && !this.buffers[b]!.lasts && this.buffers[b]!.bytes === bytes;
-    return reads.some(fits) ? bytes : 0;
+    return overwritable.some(fits) ? bytes : 0;
   }
 
   /** Counts a node's reading off `left`, the readers that each buffer still waits for; @returns the bytes that are free then */

@@ -26,9 +26,10 @@ const ACCURACY: Readonly<Record<Packed['bits'], number>> = { 4: 0, 8: 4 };
  * `NAME_scales`, float32 [N · ⌈K ÷ 32⌉]; w ≈ (q − 2^(bits − 1)) · scale. A [K, N] is transposed and called `NAME.T`. The bytes
  * are made by `weights/blocks.ts`.
  *
+ * @param keep names of weights that stay as they are, e.g. because they train
  * @throws VersusError `unsupported` for a subgraph, which may use weights unseen
  */
-export function quantise(graph: Graph, bits: Packed['bits']): Graph {
+export function quantise(graph: Graph, bits: Packed['bits'], keep: ReadonlySet<string> = new Set()): Graph {
   for (const node of graph.nodes) {
     if (!Object.values(node.attrs).some((a) => typeof a === 'object' && 'kind' in a && a.kind === 'graph'))
       continue;
@@ -38,7 +39,7 @@ export function quantise(graph: Graph, bits: Packed['bits']): Graph {
     });
   }
   const names = namesOf(graph);
-  const params = new Map(graph.params.map((p) => [p.name, p]));
+  const params = new Map(graph.params.filter((p) => !keep.has(p.name)).map((p) => [p.name, p]));
   const blocks = new Map<string, Blocks>();
   const nodes = graph.nodes.flatMap((node) => {
     const product = productOf(node, params);

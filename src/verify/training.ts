@@ -102,7 +102,10 @@ async function trained(
     for (const [name, output] of forward.buffers) computed[`after_forward.${name}`] = first[output]!;
 
     const optimiser: OptimiserSpec = { kind: 'adamw', betas, eps, weightDecay };
-    const step = await trainingStep(forward, { trainable: new Set(trainable), optimiser });
+    const step = await trainingStep(forward, {
+      ...{ trainable: new Set(trainable), optimiser },
+      ...(backend.training && { target: backend.training }),
+    });
     const trainer = await Trainer.open(model, step, { backend, open, cacheDir, maxBytes }, copied(start));
     const losses: number[] = [];
     try {

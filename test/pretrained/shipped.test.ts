@@ -28,7 +28,7 @@ let texts: Dataset;
 beforeAll(async () => {
   scratch = await mkdtemp(path.join(os.tmpdir(), 'versus-shipped-'));
   images = await shapes({ size: 192 }).prepare(scratch);
-  texts = await stories({ size: 1000 }).prepare(scratch);
+  texts = await stories({ size: 2500 }).prepare(scratch);
 });
 afterAll(() => rm(scratch, { recursive: true }));
 afterAll(cleanUp);

@@ -122,6 +122,7 @@ function sampleCell(suite: SampleSuite, arm: SampleArm, backend: string, batch: 
   const share = (name: string) => (phases.find(([phase]) => phase === name)?.[1] ?? 0) / total;
   const rows: Summary[] = [];
   for (const metric of suite.info.metrics[suite.workload] ?? []) {
+    if (metric.of === 'fact') continue;
     const part = metric.phases?.length ? metric.phases.reduce((sum, name) => sum + share(name), 0) : 1;
     const scale = {
       duration: (ms: number) => ms * part,

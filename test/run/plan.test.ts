@@ -4,6 +4,7 @@ import type { Availability } from '../../src/core/backend.ts';
 import type { Suite } from '../../src/core/suite.ts';
 import type { PlanFilter } from '../../src/run/filter.ts';
 import { plan, referenceCell } from '../../src/run/plan.ts';
+import { speedCases } from '../../src/run/schedule.ts';
 import { backend, CPU, config, model, PROFILE, workload } from './sketch.ts';
 
 const SUITE: Suite = {
@@ -140,6 +141,23 @@ describe('plan', () => {
       expect(asked(CPU, {}, untiered)).toEqual(['small b1', 'large b1', 'vit b1', 'huge b1']);
       expect(asked(soft, {}, untiered)).toEqual(['small b1']);
     });
+  });
+
+  it('records what an arm sets, and asks some for fewer rounds below release', () => {
+    const [small, ...others] = SUITE.arms;
+    const suite: Suite = {
+      ...SUITE,
+      arms: [{ ...small!, params: { way: 'lora', r: 8 }, rounds: 1 }, ...others],
+    };
+    const profiles = { ...config([]).profiles, release: { ...PROFILE, tier: 'release' as const } };
+    const made = (profile: string) => plan(config([suite], { profiles }), { profile }, PROBES);
+    const { cells, limits } = made('default');
+    expect(cells.map((c) => c.settings)).toContain('{"way":"lora","r":8}');
+    expect(cells.filter((c) => 'settings' in c).every((c) => c.arm === 'small')).toBe(true);
+    expect([...limits]).toEqual(cells.filter((c) => c.arm === 'small').map((c) => [c.case_id, 1]));
+    expect(speedCases(cells, 3, limits).filter((c) => c.arm === 'small')).toHaveLength(2);
+    expect(speedCases(cells, 3, limits).filter((c) => c.arm === 'vit')).toHaveLength(6);
+    expect(made('release').limits.size).toBe(0);
   });
 
   it('marks software adapters', () => {

@@ -28,6 +28,7 @@ const PLAN: Plan = {
   rounds: 3,
   cells: CELLS,
   blocked: new Map([['s/w/C/cpu/fp32/b1', { status: 'unavailable', reason: 'no' }]]),
+  limits: new Map(),
   software: new Set(['soft']),
   suites: [],
 };

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { RecordLine } from '../../src/core/record.ts';
 import type { Summary } from '../../src/core/report.ts';
+import type { Metric } from '../../src/core/workload.ts';
 import { Digest } from '../../src/stats/digest.ts';
 import { quantile } from '../../src/stats/order.ts';
 import { seriesOf } from '../../src/stats/series.ts';
@@ -25,7 +26,7 @@ describe('seriesOf', () => {
     { phase: 'decode', ms: [1, 2, 3, 5], items: [1, 1, 1, 1], rep: [0, 0, 1, 1] },
   ];
   const series = (of: 'duration' | 'step' | 'rate' | 'flops', ...phases: string[]) =>
-    Array.from(seriesOf(phases.length ? { of, phases } : { of }, samples, 5e6));
+    Array.from(seriesOf(phases.length ? { of, phases } : { of }, samples, { macs: 5e6 }));
 
   it('sums durations over phases and steps of a repetition', () => {
     expect(series('duration')).toEqual([13, 28]);
@@ -39,6 +40,48 @@ describe('seriesOf', () => {
     expect(series('rate', 'decode')).toEqual([2000 / 3, 250]);
     expect(series('flops', 'prefill')).toEqual([1, 0.5]);
     expect(Array.from(seriesOf({ of: 'flops' }, samples, null))).toEqual([]);
+  });
+});
+
+describe('what a workload tells', () => {
+  const samples = [
+    { phase: 'forward', ms: [10, 20, 30], items: [4, 4, 4], rep: [0, 1, 2] },
+    { phase: 'step', ms: [31, 59], items: [4, 4], rep: [0, 1] },
+  ];
+
+  it('takes one phase off another in the same repetition, and multiplies rates by a fact', () => {
+    const minus = { of: 'duration', phases: ['step'], minus: ['forward'] } as const;
+    expect(Array.from(seriesOf(minus, samples, null))).toEqual([21, 39]);
+    expect(Array.from(seriesOf({ ...minus, minus: ['vision'] }, samples, null))).toEqual([]);
+    const rate = { of: 'rate', phases: ['forward'], per: 'tokens' } as const;
+    expect(Array.from(seriesOf(rate, samples, { macs: null, told: { tokens: 16 } }))).toEqual([
+      6400,
+      3200,
+      64000 / 30,
+    ]);
+    expect(Array.from(seriesOf(rate, samples, null))).toEqual([]);
+  });
+
+  it('has rows of facts, and of curves', async () => {
+    const metrics: readonly Metric[] = [
+      { name: 'trainable', unit: 'count', better: 'lower', assume: 'exact', of: 'fact' },
+      { name: 'adapter_bytes', unit: 'B', better: 'lower', assume: 'exact', of: 'fact' },
+      { name: 'loss', unit: 'nats', better: 'lower', assume: 'exact', of: 'score', seeded: true },
+    ];
+    const cell = cellOf('a', { settings: '{"way":"full"}' });
+    const planned = runOf([cell], {
+      suites: [{ name: 's', question: '?', headline: [], contrasts: [], metrics: { w: metrics } }],
+    });
+    const check = checkOf(cell, {
+      scores: [{ metric: 'loss', value: 1, n: 2, curve: [2, 1] }],
+      facts: { ...checkOf(cell).facts!, told: { trainable: 12 } },
+    });
+    const { info, rows } = await summarise([planned, check]);
+    const row = (metric: string) => rows.find((r) => r.metric === metric);
+    expect(info.cells[0]!.settings).toBe('{"way":"full"}');
+    expect(row('trainable')).toMatchObject({ phase: 'static', value: 12, reason: null });
+    expect(row('adapter_bytes')).toMatchObject({ phase: 'static', value: null });
+    expect(row('loss')).toMatchObject({ value: 1, curve: [2, 1] });
   });
 });
 

@@ -6,15 +6,17 @@ import { onnxruntime } from '../../src/backends/onnxruntime/index.ts';
 import { reference } from '../../src/backends/reference.ts';
 import type { Backend } from '../../src/core/backend.ts';
 import type { ModelDef } from '../../src/core/model.ts';
-import { float32, type Tensors, toNumbers } from '../../src/core/tensor.ts';
+import { float32, type Tensor, type Tensors, toNumbers } from '../../src/core/tensor.ts';
 import { GraphBuilder } from '../../src/graph/builder.ts';
 import type { Forward } from '../../src/training/forward/index.ts';
+import { adamCorrections } from '../../src/training/schedule.ts';
 import { trainingStep } from '../../src/training/step.ts';
 import { Trainer } from '../../src/training/trainer.ts';
-import { drawn } from '../transform/passes.ts';
+import type { OptimiserSpec } from '../../src/transform/optimiser/index.ts';
+import { apart, drawn } from '../transform/passes.ts';
 
 /** Three products in a row: the gradient of one reads the weight of the next. */
-function regression(): Forward {
+function regression(widths: readonly number[] = [4, 8, 8, 2]): Forward {
   const g = new GraphBuilder('regression');
   const inputs = [
     { name: 'x', dtype: 'float32', shape: [6, 4] },
@@ -22,7 +24,6 @@ function regression(): Forward {
   ] as const;
   const [x, y] = inputs.map(({ name, shape }) => g.input(name, 'float32', shape));
   let h = x!;
-  const widths = [4, 8, 8, 2];
   for (let i = 0; i < 3; i++) {
     h = g.gemm(h, g.param(`w${i}`, [widths[i + 1]!, widths[i]!], { kind: 'uniform', std: 0.4 }), null, {
       transB: 1,
@@ -52,6 +53,7 @@ describe('a trainer', () => {
   async function train(backend: Backend, trainable: readonly string[], steps: number, clipNorm?: number) {
     const forward = regression();
     const step = await trainingStep(forward, {
+      ...(backend.training && { target: backend.training }),
       trainable: new Set(trainable),
       optimiser: { kind: 'sgd', momentum: 0.9 },
       ...(clipNorm !== undefined && { clipNorm }),
@@ -86,6 +88,40 @@ describe('a trainer', () => {
       const off = ours.weights[name]!.map((w, i) => Math.abs(w - wanted.weights[name]![i]!));
       expect(Math.max(...off), name).toBeLessThan(1e-4);
     }
+  });
+
+  it('takes state in the shapes of parameters and gives it so, however a step lays it out', async () => {
+    const backend = onnxruntime('cpu');
+    const forward = regression([4, 320, 256, 2]);
+    const trainable = new Set(['w0', 'w1', 'w2']);
+    const optimiser: OptimiserSpec = { kind: 'adamw', weightDecay: 0.1 };
+    const steps = [
+      await trainingStep(forward, { trainable, optimiser }),
+      await trainingStep(forward, { trainable, optimiser, target: backend.training! }),
+    ];
+    const own = steps[1]!.state.find((s) => s.input === 'moment1/w1')!;
+    expect(own).toMatchObject({ transposed: true, shape: [2, 40960] });
+    expect(steps[1]!.graph.nodes.filter((n) => n.op === 'Scan')).toHaveLength(1);
+    // Two steps with each layout, then two more by the other from the state of the first.
+    const states: Record<string, Tensor>[] = [];
+    for (const order of [
+      [0, 1],
+      [1, 0],
+    ]) {
+      let state: Record<string, Tensor> = {};
+      let t = 0;
+      for (const which of order) {
+        const trainer = await Trainer.open(model, steps[which]!, { backend, cacheDir, maxBytes: 1e9 }, state);
+        for (let i = 0; i < 2; i++)
+          await trainer.run(batch, { lr: 0.01, ...adamCorrections(++t, [0.9, 0.999]) });
+        state = {};
+        for (const { input } of steps[which]!.state) state[input] = await trainer.read(input);
+        await trainer.close();
+      }
+      states.push(state);
+    }
+    expect(states[0]!.w1!.shape).toEqual([256, 320]);
+    expect(apart(states[0]!, states[1]!)).toBeLessThan(1e-4);
   });
 
   it('leaves frozen weights in the artifact', async () => {

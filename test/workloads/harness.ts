@@ -26,6 +26,7 @@ export interface Setup<P> {
   readonly precision?: Precision;
   readonly seed?: number;
   readonly trained?: boolean;
+  readonly pass?: Job['pass'];
 }
 
 /** Opens a workload as the worker does: artifacts in a cache, sessions on the backend. */
@@ -34,27 +35,37 @@ export async function openActivity<P>(
   dataset: Job['dataset'] = () => smallShapes.prepare(path.join(scratch, 'datasets')),
 ): Promise<Activity> {
   const precision = setup.precision ?? 'fp32';
-  const artifacts = await prepareArtifacts(setup.model, {
+  const backend = backends[setup.backend ?? 'cpu'];
+  const given = {
+    model: setup.model,
+    params: setup.params,
+    batch: setup.batch ?? 1,
+    training: backend.training ?? {},
+  };
+  const built = (await setup.workload.derive?.(given)) ?? setup.model;
+  const artifacts = await prepareArtifacts(built, {
     cacheDir: path.join(scratch, 'cache'),
     maxBytes: 1e9,
     precision,
   });
   const job: Job<P> = {
     model: setup.model,
+    built,
+    pass: setup.pass ?? 'check',
     params: setup.params,
     batch: setup.batch ?? 1,
     seed: setup.seed ?? 7,
     trained: setup.trained ?? false,
     open: (name) =>
-      openArtifact(backends[setup.backend ?? 'cpu'], artifacts[name]!, {
+      openArtifact(backend, artifacts[name]!, {
         precision,
         optimisation: 'disabled',
       }),
-    openResident: (name, keep) =>
+    openResident: (name, keep, options) =>
       openArtifactResident(
-        backends[setup.backend ?? 'cpu'],
+        backend,
         artifacts[name]!,
-        { precision, optimisation: 'disabled' },
+        { ...options, precision, optimisation: 'disabled' },
         keep,
       ),
     dataset,

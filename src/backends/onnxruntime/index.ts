@@ -29,7 +29,7 @@ export function onnxruntime(provider: Provider, options: ProviderOptions = {}): 
   }
   return {
     name: `onnxruntime-${provider}`,
-    training: TRAINING[provider] ?? { microsoft: true },
+    training: TRAINING[provider] ?? { microsoft: true, fixedBatchNorm: true },
     probe: () => probe(provider, options.deviceId ?? null),
     open: (artifact, open) => blaming(artifact, openSession(provider, options, artifact, open)),
     ...residency(provider, options),
@@ -43,6 +43,7 @@ export function onnxruntime(provider: Provider, options: ProviderOptions = {}): 
 const TRAINING: Partial<Record<Provider, TrainingTraits>> = {
   cpu: {
     microsoft: true,
+    processor: true,
     open: { optimisation: 'disabled', arena: true, extra: { enableMemPattern: false } },
   },
 };

@@ -16,6 +16,8 @@ const STOPPED = 'Non tensor type is temporarily not supported.';
 
 /** First operator set with sequences. */
 const SEQUENCES = 11;
+/** First operator set in which `Shape` gives a part of the dimensions. */
+const PARTIAL = 15;
 
 export const isStopped = (error: unknown): boolean => error instanceof Error && error.message === STOPPED;
 
@@ -54,10 +56,12 @@ export async function stopping(artifact: Artifact): Promise<Stopping | null> {
 function derived(graph: Graph, external: ReadonlyMap<string, ExternalPlace>): Omit<Stopping, 'folder'> {
   const fresh = freshNames(graph);
   const stop = fresh('stop');
+  // No dimensions of the shape: what has no bytes can't lie in the arena between others until the end.
+  const none = (graph.opset[''] ?? 0) >= PARTIAL ? { start: 0, end: 0 } : {};
   const shapes = anchors(graph.nodes).map((node): Node => {
     const result = node.outputs.find((o) => o !== '')!;
     const name = fresh(`stop/${result}`);
-    return { op: 'Shape', name, inputs: [result], outputs: [name], attrs: {} };
+    return { op: 'Shape', name, inputs: [result], outputs: [name], attrs: none };
   });
   const inputs = shapes.map((node) => node.name);
   const last: Node = { op: 'SequenceConstruct', name: stop, inputs, outputs: [stop], attrs: {} };

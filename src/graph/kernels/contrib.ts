@@ -1,3 +1,4 @@
+import { fusions } from './fused.ts';
 import { type Call, type Kernel, type KernelTable, numberAttr, refuse } from './kernel.ts';
 import { unary } from './unary.ts';
 
@@ -7,9 +8,10 @@ const as =
   (c) =>
     unary[op]!({ ...c, node: { ...c.node, op, attrs: attrs(c) } });
 
-/** onnxruntime's own activations, see `ops/contrib.ts`. */
+/** onnxruntime's own operators, see `ops/contrib.ts`. */
 export const contrib: KernelTable = {
   Gelu: as('Gelu', () => ({})),
   FastGelu: as('Gelu', (c) => (c.inputs[1] ? refuse(c, 'a bias') : { approximate: 'tanh' })),
   QuickGelu: as('Swish', (c) => ({ alpha: numberAttr(c, 'alpha', 1.702) })),
+  FusedMatMul: fusions.FusedMatMul!,
 };

@@ -1,4 +1,5 @@
 import { type OpEntry, type OpTable, typed } from './entry.ts';
+import { fused } from './fused.ts';
 
 const activation = (inputs: number, floats?: readonly string[]): OpEntry => ({
   inputs: [1, inputs],
@@ -8,7 +9,8 @@ const activation = (inputs: number, floats?: readonly string[]): OpEntry => ({
 });
 
 /**
- * onnxruntime's own activations (docs/ContribOperators.md, `com.microsoft`), each one pass where the standard operators before
+ * onnxruntime's own operators (docs/ContribOperators.md, `com.microsoft`). FusedMatMul is alpha · a′ b′, with the last two dimensions
+ * of an operand exchanged where `transA` and `transB` say so. Activations are each one pass where the standard operators before
  * opset 20 need several: Gelu by the error function; FastGelu of x plus a bias, by the hyperbolic tangent; QuickGelu x·σ(αx) with
  * α = 1.702 unless given.
  */
@@ -16,4 +18,5 @@ export const contrib: OpTable = {
   Gelu: activation(1),
   FastGelu: activation(2),
   QuickGelu: activation(1, ['alpha']),
+  FusedMatMul: { ...fused.FusedMatMul!, inputs: [2, 2], floats: ['alpha'] },
 };

@@ -13,6 +13,7 @@ import { paretoCharts } from './pareto.ts';
 import { phaseCharts } from './phases.ts';
 import { scalingCharts } from './scaling.ts';
 import { stripCharts } from './strip.ts';
+import { variantCharts } from './variants.ts';
 
 /** Charts take most of a report's time (0.1 s each in all formats), and nobody looks at a hundred. */
 const MOST_CHARTS = 28;
@@ -56,6 +57,8 @@ function drafts(view: SuiteView): Draft[] {
   // Bars of one contender beside itself at other sizes say nothing that the lines do not say better.
   const growth = growthCharts(view);
   if (growth.length > 0) return [...growth, ...backendCharts(view), ...stripCharts(view)];
+  const variants = variantCharts(view);
+  if (variants.length > 0) return [...variants, ...backendCharts(view)];
   const metrics = headline(view).filter((metric) => !STACKED_MEMORY.has(metric));
   const alone = aloneCharts(view, metrics);
   const rest = metrics.filter((metric) => !alone.some((chart) => chart.metrics.includes(metric)));

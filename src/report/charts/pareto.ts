@@ -18,10 +18,12 @@ interface Point {
 /**
  * What a model gives for the time it takes: accuracy against latency where there is accuracy, with the Pareto front
  * (arms that no other arm beats on both axes); else latency against MACs or parameters, which shows what size does not explain.
+ *
+ * @param cost another metric that accuracy is set against, e.g. memory; there is no chart then without accuracy
  */
-export function paretoCharts(view: SuiteView): Draft[] {
+export function paretoCharts(view: SuiteView, cost?: string): Draft[] {
   const names = unique([...headline(view), ...view.rows.map((row) => row.metric)]);
-  const timed = names.find((name) => view.rows.some((row) => row.metric === name && isTime(row)));
+  const timed = cost ?? names.find((name) => view.rows.some((row) => row.metric === name && isTime(row)));
   if (timed === undefined) return [];
   return slices(view, timed).flatMap((slice) => {
     const where = mainPlace(slice.rows);
@@ -29,13 +31,14 @@ export function paretoCharts(view: SuiteView): Draft[] {
     const costs = slice.rows.filter(isRanked).filter((row) => place(row) === where.place);
     const others = view.rows.filter(isRanked).filter((row) => row.workload === slice.workload);
     const named = (test: (row: Summary) => boolean) => pair(costs, others.filter(test));
-    const accuracy = others.find((row) => row.phase === 'quality')?.metric;
+    const accuracy = others.find((row) => row.phase === 'quality' && row.better === 'higher')?.metric;
     const quality = accuracy ? named((row) => row.metric === accuracy) : [];
     const macs = named((row) => row.metric === 'macs');
     const size = macs.length > 0 ? macs : named((row) => row.metric === 'parameters');
-    const rest = { view, subtitle: conditions(view, slice, [where.place]), workload: slice.workload };
+    const name = `${slice.workload}-pareto${cost === undefined ? '' : `-${cost}`}`;
+    const rest = { view, subtitle: conditions(view, slice, [where.place]), name };
     if (quality.length >= 2) return [scatter({ ...rest, points: quality, front: true })];
-    return size.length >= 3 ? [scatter({ ...rest, points: size, front: false })] : [];
+    return size.length >= 3 && cost === undefined ? [scatter({ ...rest, points: size, front: false })] : [];
   });
 }
 
@@ -52,7 +55,7 @@ function pair(costs: readonly Point['cost'][], gains: readonly Point['gain'][]):
 
 function scatter(chart: {
   readonly view: SuiteView;
-  readonly workload: string;
+  readonly name: string;
   readonly subtitle: string;
   readonly points: readonly Point[];
   readonly front: boolean;
@@ -77,7 +80,7 @@ function scatter(chart: {
     chart.subtitle,
     ...(front ? ['Dashed: the Pareto front, arms that no other arm beats on both axes.'] : []),
     ...(chart.points.length > points.length
-      ? [`The fastest ${points.length} of ${chart.points.length} arms.`]
+      ? [`The cheapest ${points.length} of ${chart.points.length} arms.`]
       : []),
   ];
   const datum = (point: Point): Datum => ({
@@ -114,7 +117,7 @@ function scatter(chart: {
     });
   }
   return {
-    name: `${chart.workload}-pareto`,
+    name: chart.name,
     title,
     subtitle,
     rank: 1,

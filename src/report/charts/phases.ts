@@ -8,7 +8,12 @@ import { stackChart } from './stack.ts';
 /** What one repetition is made of: every duration of a single phase (`preprocess`, `vision`, `prefill`), stacked, per workload. */
 export function phaseCharts(view: SuiteView): Draft[] {
   return Object.entries(view.info.metrics).flatMap(([workload, metrics]) => {
-    const single = metrics.filter(({ of, phases }) => of === 'duration' && phases?.length === 1);
+    const timed = metrics.filter(({ of, phases }) => of === 'duration' && phases?.length === 1);
+    // A phase that another metric tells the rest of, once something is taken off, is the sum of the parts.
+    const single = timed.filter(
+      (metric) =>
+        metric.minus || !timed.some((other) => other.minus && other.phases![0] === metric.phases![0]),
+    );
     const whole = metrics.find(
       ({ of, phases }) => of === 'duration' && phases !== undefined && phases.length > 1,
     );

@@ -4,7 +4,7 @@ import { GraphBuilder, type Value } from '../../graph/builder.ts';
 import { inferTypes } from '../../graph/infer.ts';
 import { byDomain } from '../../graph/ops/index.ts';
 import { hasSubgraph } from '../view.ts';
-import { Backward, type Rule } from './rule.ts';
+import { Backward, type Means, type Rule } from './rule.ts';
 import { MICROSOFT_RULES, RULES, VERSUS_RULES } from './rules/index.ts';
 
 /** Gradients that come from outside: of the values by name, each of that value's shape. */
@@ -17,11 +17,17 @@ export type Seeds = ReadonlyMap<string, Value>;
  * @param g a builder over the forward graph, all of whose shapes on those paths are numbers
  * @param seeds gradients to start from: for a loss the scalar 1
  * @param wrt names of inputs, parameters or intermediate values
+ * @param means what the runtime can do besides what all can
  * @returns the gradient of each of `wrt`, of its shape and element type; zeros for one that no seeded value depends on
  * @throws VersusError `unsupported` naming operator and node where an operator has no rule, `usage` for a name in `wrt` that
  *   the graph lacks
  */
-export function addGradients(g: GraphBuilder, seeds: Seeds, wrt: readonly string[]): Map<string, Value> {
+export function addGradients(
+  g: GraphBuilder,
+  seeds: Seeds,
+  wrt: readonly string[],
+  means: Means = {},
+): Map<string, Value> {
   const nodes = g.nodes.slice();
   const active = dependents(nodes, wrt);
   const gradients = new Map<string, Value>();
@@ -34,11 +40,12 @@ export function addGradients(g: GraphBuilder, seeds: Seeds, wrt: readonly string
     const wanted = node.inputs.map((name) => active.has(name) && isFloat(g, name));
     const own = node.outputs.map((name) => (name === '' ? null : (gradients.get(name) ?? null)));
     if (!wanted.some(Boolean) || !own.some(Boolean)) continue;
-    const b = new Backward(node, g, own, wanted, (name) => {
+    const take = (name: string): Value | null => {
       const before = gradients.get(name) ?? null;
       gradients.delete(name);
       return before;
-    });
+    };
+    const b = new Backward(node, g, own, wanted, take, means);
     const results = g.scope(`gradient/${node.name || node.op}`, () => ruleOf(node, b)(b));
     results.forEach((gradient, i) => {
       if (gradient && wanted[i]) give(node.inputs[i]!, gradient);

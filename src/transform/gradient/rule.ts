@@ -13,9 +13,16 @@ export type Rule = (b: Backward) => readonly (Value | null)[];
 /** Rules by operator. */
 export type RuleTable = Readonly<Record<string, Rule>>;
 
+/** What the runtime of a gradient is good at, where the standard operators leave a choice. */
+export interface Means {
+  /** MaxPool's second result, the places of what it chose: none on WebGPU, and none in tfjs. */
+  readonly places?: boolean;
+}
+
 /** What a rule sees of the node that it differentiates. */
 export class Backward {
   readonly node: Node;
+  readonly means: Means;
   /** Takes the nodes of the gradient; everything that forward computed can be read from it. */
   readonly g: GraphBuilder;
   readonly #gradients: readonly (Value | null)[];
@@ -26,6 +33,7 @@ export class Backward {
    * @param gradients of each result, null for those that the loss doesn't depend on
    * @param wanted whether the gradient of each input is asked for
    * @param take gives away what other readers of a value have added up to its gradient so far
+   * @param means of the runtime; none that not all have when left out
    */
   constructor(
     node: Node,
@@ -33,8 +41,10 @@ export class Backward {
     gradients: readonly (Value | null)[],
     wanted: readonly boolean[],
     take: (name: string) => Value | null = () => null,
+    means: Means = {},
   ) {
     this.node = node;
+    this.means = means;
     this.g = g;
     this.#gradients = gradients;
     this.#wanted = wanted;

@@ -18,6 +18,10 @@ export interface Target {
   readonly keep?: (node: Node) => boolean;
   /** It is onnxruntime: its own operators may come out where one stands for several. */
   readonly microsoft?: boolean;
+  /** It is onnxruntime's cpu: runs Scan and passes slices on without copies, and its pools say what they chose. */
+  readonly processor?: boolean;
+  /** Its BatchNormalization takes statistics and makes none. */
+  readonly fixedBatchNorm?: boolean;
 }
 
 const STANDARD: LoweringTable = { ...activations, ...norms, SoftmaxCrossEntropyLoss: crossEntropy };

@@ -5,8 +5,11 @@ import { readsOf } from '../captures.ts';
 import { freshNames, isOp } from '../view.ts';
 import type { StateTensor } from './state.ts';
 
-/** Elements of a block, whose tensors then stay in a core's cache: from 2^16 to 2^18 onnxruntime's CPU is fastest. */
-const BLOCK = 1 << 16;
+/**
+ * Elements of a block, whose tensors then stay in a core's cache: from 2^16 to 2^18 onnxruntime's CPU is fastest, and the more of them
+ * the less two threads wait for each other.
+ */
+const BLOCK = 1 << 18;
 
 /**
  * The step with its updates block by block: those of a large parameter become one Scan over [blocks, elements], in which a

@@ -19,6 +19,8 @@ export interface StateTensor {
   readonly holds: 'weight' | 'buffer' | 'moment1' | 'moment2' | 'accumulator' | 'factor';
   /** What every element is before the first step; of weights and buffers the model's own numbers. */
   readonly initial?: number;
+  /** A matrix that has rows and columns of its parameter exchanged. */
+  readonly transposed?: true;
 }
 
 /** Declares inputs and outputs of what a step updates. */

@@ -54,6 +54,7 @@ export function openClipResNet(config: unknown, options: CheckpointOptions): Mod
   }
   return {
     ...{ name: 'clip-resnet', family: 'clip', task: 'embed', build: buildClipResNet },
+    dims: { sequence: t.context_length, images: 1, texts: 1 },
     config: {
       vision: {
         image: v.image_size,

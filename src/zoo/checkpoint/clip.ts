@@ -63,6 +63,7 @@ export function transformersClip(config: unknown, options: CheckpointOptions): M
   );
   return {
     ...{ name: 'clip', family: 'clip', task: 'embed', build: buildClip, parts: CLIP_PARTS },
+    dims: { sequence: text.max_position_embeddings, images: 1, texts: 1 },
     config: {
       vision: clipVision(c.vision_config_dict ?? c.vision_config ?? {}, 'clip, vision_config'),
       text: {

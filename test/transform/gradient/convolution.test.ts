@@ -103,7 +103,7 @@ describe('transposed convolution', () => {
           ...(auto === 'NOTSET' && { output_padding: added }),
         };
         const full = axes.map(
-          (a, i) => (a.size - 1) * a.stride + (a.kernel - 1) * a.dilation + 1 + added[i]!,
+          (a, i) => (Math.min(a.size, 4) - 1) * a.stride + (a.kernel - 1) * a.dilation + 1 + added[i]!,
         );
         fc.pre(
           auto === 'NOTSET'

@@ -22,8 +22,9 @@ function erfGelu(b: Backward): Value {
   const u = g.mul(b.in(0), Math.SQRT1_2);
   // ½ + ½ erf is between 0 and 1, so this line clips nothing and is one node instead of two.
   const whole = hardSigmoid(b, g.erf(u), 0.5, 0.5);
-  const bell = g.exp(g.neg(g.mul(u, u)));
-  return g.add(whole, g.mul(g.mul(u, bell), 1 / Math.sqrt(Math.PI)));
+  // e^(−u²) ÷ √π with the factor in the exponent, where it costs no pass.
+  const bell = g.exp(g.sub(-Math.log(Math.PI) / 2, g.mul(u, u)));
+  return g.add(whole, g.mul(u, bell));
 }
 
 /** y = x·σ(v), for ½(1 + tanh(v⁄2)) = σ(v): σ + y(1 − σ)·v′ with v = x(c + k·x²), v′ = c + 3k·x². */
@@ -37,12 +38,12 @@ function tanhGelu(b: Backward): Value {
   return g.add(gate, g.mul(g.mul(g.mul(x, gate), g.sub(1, gate)), slope));
 }
 
-/** x·σ(αx), as SiLU and QuickGELU: with z = αx it is σ(z) + z·σ(z)·(1 − σ(z)). */
+/** y = x·σ(αx), as SiLU and QuickGELU: with z = αx it is σ(z) + z·σ(z)·(1 − σ(z)) = σ(z) + αy·(1 − σ(z)). */
 function swish(b: Backward, alpha: number): Value {
   const { g } = b;
-  const z = alpha === 1 ? b.in(0) : g.mul(b.in(0), alpha);
-  const gate = g.sigmoid(z);
-  return g.add(gate, g.mul(g.mul(z, gate), g.sub(1, gate)));
+  const scaled = (x: Value): Value => (alpha === 1 ? x : g.mul(x, alpha));
+  const [gate, y] = [g.sigmoid(scaled(b.in(0))), scaled(b.out())];
+  return g.add(gate, g.mul(y, g.sub(1, gate)));
 }
 
 /** x·tanh(s(x)) with s = softplus and s′ = σ: tanh(s) + x·σ(x)·(1 − tanh²(s)). */
@@ -107,7 +108,7 @@ const inside = (b: Backward): Value => asNumber(b, between(b, b.out()), b.out())
 /**
  * Activations. Each is one rule, for its gradient costs a fraction of what those of its pieces would: on a processor every
  * node is a pass over memory. They read the operand and compute again what forward had in between, which then need not be kept;
- * where the result alone tells the derivative (Relu, Sigmoid, Tanh, Elu), it is what is read, for the next product keeps it.
+ * where the result tells the derivative, or saves a pass (Relu, Sigmoid, Tanh, Elu, Swish), it is read, for the next product keeps it.
  */
 export const activations: RuleTable = {
   Relu: times((b) => step(b, b.out())),

@@ -1,0 +1,28 @@
+import type { ResidentSession } from '../core/backend.ts';
+import { VersusError } from '../core/errors.ts';
+import type { ModelDef } from '../core/model.ts';
+import type { Job } from '../core/workload.ts';
+import type { Setup, TrainParams } from './train-setup.ts';
+
+/** What the job's model was derived to. */
+export const setupOf = (job: Job<TrainParams>): Setup => (job.built as ModelDef<Setup>).config;
+
+/**
+ * A graph of the case, as its backend wants training steps.
+ * @throws VersusError `unsupported` where the job knows only the host
+ */
+export async function opening(
+  job: Job<TrainParams>,
+  graph: string,
+  keep: (output: string) => boolean,
+): Promise<ResidentSession> {
+  if (job.openResident) return job.openResident(graph, keep, setupOf(job).open);
+  throw new VersusError('unsupported', 'training keeps its state on the device, and this job cannot', {
+    where: job.model.name,
+  });
+}
+
+/** What of some feeds a session takes. */
+export function fedTo<T>(session: ResidentSession, feeds: Readonly<Record<string, T>>): Record<string, T> {
+  return Object.fromEntries(session.inputs.map(({ name }) => [name, feeds[name]!]));
+}
