@@ -73,7 +73,7 @@ const SQUARE: Settings = { image: [128, 128] };
 /** ViT-S on images of a quarter of the usual area, so that a step takes a fraction of a second. */
 const VIT_S: Contender = {
   name: 'vit-s',
-  model: { ...resized(model('deit-s-16'), [112, 112]), preprocess: deitPreprocess(112, 128) },
+  model: { ...resized(model('deit-s-16'), [112, 112]), name: 'vit-s', preprocess: deitPreprocess(112, 128) },
   settings: { steps: 12 },
 };
 const SHAPES_VIT: Contender = { name: 'shapes-vit', model: shipped('shapes-vit'), settings: { steps: 60 } };
