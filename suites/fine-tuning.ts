@@ -73,7 +73,7 @@ const SQUARE: Settings = { image: [128, 128] };
 /** ViT-S on images of a quarter of the usual area, so that a step takes a fraction of a second. */
 const VIT_S: Contender = {
   name: 'vit-s',
-  model: { ...resized(model('deit-s-16'), [112, 112]), preprocess: deitPreprocess(112, 128) },
+  model: { ...resized(model('deit-s-16'), [112, 112]), name: 'vit-s', preprocess: deitPreprocess(112, 128) },
   settings: { steps: 12 },
 };
 const SHAPES_VIT: Contender = { name: 'shapes-vit', model: shipped('shapes-vit'), settings: { steps: 60 } };
@@ -112,8 +112,8 @@ export default defineSuite({
     arm(VIT_S, 'LoRA r=8', 'default'),
     arm(SHAPES_VIT, 'LoRA r=64', 'default', FEW),
     arm(SHAPES_VIT, 'QLoRA', 'default', FEW),
-    arm(VIT_S, 'LoRA r=64', 'default', FEW),
-    arm(VIT_S, 'QLoRA', 'default', FEW),
+    arm(VIT_S, 'LoRA r=64', 'release'),
+    arm(VIT_S, 'QLoRA', 'release'),
     arm(SHAPES_VLM, 'full', 'default', FEW),
     arm(SHAPES_VLM, 'LoRA r=8', 'default', FEW),
     ...scoped(FLORENCE_TINY, FLORENCE, 'default', 1),

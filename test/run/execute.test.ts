@@ -188,6 +188,13 @@ describe('a run that is stopped', () => {
     await expect(run({ profile: 'once' }, { resume: stopped.runId, config: other })).rejects.toMatchObject({
       message: expect.stringContaining('group of single/apply/narrow'),
     });
+    const set = {
+      ...config,
+      suites: config.suites.map((s) => ({ ...s, arms: s.arms.map((a) => ({ ...a, params: { pause: 1 } })) })),
+    };
+    await expect(run({ profile: 'once' }, { resume: stopped.runId, config: set })).rejects.toMatchObject({
+      message: expect.stringContaining('settings of single/apply/narrow'),
+    });
   });
 
   it('by a full disk ends with whole lines and says so', async () => {

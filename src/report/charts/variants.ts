@@ -3,7 +3,7 @@ import { groupBy, isRanked, type SuiteView } from '../view.ts';
 import type { Draft } from './chart.ts';
 import { curveCharts } from './curves.ts';
 import { memoryCharts } from './memory.ts';
-import { colour, GREY, QUIET } from './palette.ts';
+import { colour, QUIET } from './palette.ts';
 import { paretoCharts } from './pareto.ts';
 import { phaseCharts } from './phases.ts';
 import { atPlace, mainPlace } from './place.ts';
@@ -18,7 +18,7 @@ const PARTS = [
   { metric: 'predicted_gradients', label: 'gradients', fill: colour(1) },
   { metric: 'predicted_activations', label: 'activations kept', fill: colour(0) },
   { metric: 'predicted_transient', label: 'on the way', fill: colour(5) },
-  { metric: 'predicted_arena', label: 'gaps of the arena', fill: GREY },
+  { metric: 'predicted_arena', label: 'gaps of the arena', fill: colour(4) },
 ];
 
 /**
