@@ -1,14 +1,16 @@
 import { configDefaults, defineConfig } from 'vitest/config';
 
 /** What loads a runtime of models, starts processes, or changes what a process has once (environment, clock, fonts). */
-const ALONE = [
+export const ALONE: readonly string[] = [
   'test/{backends,cli,fuzz,profile,run,workloads}/**/*.test.ts',
   'test/data/crops.test.ts',
   'test/graph/{builder,infer.operators,interpret.*,onnx/fixtures}.test.ts',
   'test/report/{page,render}.test.ts',
-  'test/training/{autograd,backends}.test.ts',
-  'test/transform/{fold-if,precision}.test.ts',
-  'test/verify/{attention,bad-input,bisect,fixtures,model,qwen2-vl}.test.ts',
+  'test/pretrained/shipped.test.ts',
+  'test/training/{autograd,backends,checkpoint,half,lora-models,memory,recompute,run,trainer}.test.ts',
+  'test/transform/{fold-if,moves,precision}.test.ts',
+  'test/transform/{gradient/onnxruntime,gradient/ops-grad,optimiser/backends,optimiser/blocks}.test.ts',
+  'test/verify/{attention,bad-input,bisect,fixtures,model,qwen2-vl,training}.test.ts',
   'test/weights/{artifact,checkpoint,checkpoint-identity,onnx-folder}.test.ts',
   'test/zoo/{classical,clip-resnet,contrastive,convnets,davit,florence2,phi3,qwen2-vl}.test.ts',
 ];
@@ -21,7 +23,7 @@ export default defineConfig({
     maxWorkers: 2,
     pool: 'forks',
     projects: [
-      { extends: true, test: { name: 'alone', include: ALONE } },
+      { extends: true, test: { name: 'alone', include: [...ALONE] } },
       // The rest computes: these files share two processes, and load the graph code and the zoo once instead of eighty times.
       {
         extends: true,

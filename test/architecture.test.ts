@@ -1,6 +1,7 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
-import { dirname, join, relative, resolve, sep } from 'node:path';
+import { dirname, join, matchesGlob, relative, resolve, sep } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { ALONE } from '../vitest.config.ts';
 
 const root = resolve(import.meta.dirname, '..');
 
@@ -126,6 +127,27 @@ describe('the house', () => {
       .map((file) => ({ file, lines: readFileSync(join(root, file), 'utf8').split('\n').length }))
       .filter(({ lines }) => lines > 300);
     expect(long).toEqual([]);
+  });
+});
+
+describe('the tests', () => {
+  const reads = (file: string): string[] =>
+    importsOf(file)
+      .filter((target) => target.startsWith('.'))
+      .map((target) => relative(root, resolve(root, dirname(file), target)))
+      .filter((target) => /^(test|scripts)\//.test(target) && existsSync(join(root, target)));
+  const RUNTIME = /src\/backends\/(onnxruntime|tfjs)\/|child_process|^onnxruntime-node$|cli\/versus/;
+
+  it('load runtimes and start processes only where they have a process of their own', () => {
+    const shared = sources('test').filter(
+      (file) => file.endsWith('.test.ts') && !ALONE.some((pattern) => matchesGlob(file, pattern)),
+    );
+    const wrong = shared.filter((file) => {
+      const seen = new Set([file]);
+      for (const one of seen) for (const next of reads(one)) seen.add(next);
+      return [...seen].some((one) => importsOf(one).some((target) => RUNTIME.test(target)));
+    });
+    expect(wrong).toEqual([]);
   });
 });
 

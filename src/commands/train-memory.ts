@@ -18,7 +18,7 @@ const FULL = 4;
  * Predicted peak memory of a training in bytes: of a step (src/estimate), and with micro-batches the sums of gradients and the
  * frozen weights once more. null where a model's sizes don't say.
  */
-export async function predictedMemory(
+async function predictedMemory(
   model: ModelDef,
   graphs: Graphs,
   settings: TrainingSettings,

@@ -22,7 +22,7 @@ export function withoutRange({ ci_method, exponents }: GrowthFit): string {
 }
 
 /** `128 to 512 px`. */
-export function rangeText({ points }: Pick<Curve, 'points'>, { unit }: Growth): string {
+function rangeText({ points }: Pick<Curve, 'points'>, { unit }: Growth): string {
   return `${points[0]!.size} to ${points.at(-1)!.size} ${printable(unit)}`;
 }
 

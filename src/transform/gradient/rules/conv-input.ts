@@ -4,7 +4,7 @@ import type { Backward } from '../rule.ts';
 import { isTiling, padded, reachOf, section, touched } from './geometry.ts';
 
 /** A convolution seen from its input. */
-export interface Spread {
+interface Spread {
   /** [M, C / group, …kernel] */
   readonly weight: Value;
   /** The gradient of its result, [N, M, …output]. */
