@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import sharp from 'sharp';
+import type Sharp from 'sharp';
 import { reasonOf, VersusError } from '../../src/core/errors.ts';
 import { jsonl } from '../../src/data/jsonl.ts';
 import { attributesOf, captionOf, questionsOf } from './describe.ts';
@@ -57,7 +57,7 @@ const WINDOW = 4;
 const fileOf = (scene: Scene): string =>
   `${scene.split}/${scene.shape}/${String(scene.index).padStart(6, '0')}-${scene.colour}.${scene.format === 'png' ? 'png' : 'jpg'}`;
 
-function encode(scene: Scene, pixels: Uint8Array): Promise<Buffer> {
+function encode(sharp: typeof Sharp, scene: Scene, pixels: Uint8Array): Promise<Buffer> {
   const image = sharp(pixels, { raw: { width: scene.width, height: scene.height, channels: 3 } });
   return scene.format === 'png'
     ? image.png({ compressionLevel: 6, adaptiveFiltering: false }).toBuffer()
@@ -78,6 +78,8 @@ function lineOf(scene: Scene, box: readonly number[]): string {
 }
 
 async function writeAll(folder: string, recipe: Recipe, progress?: (text: string) => void): Promise<void> {
+  // Loaded where images are written: every process that reads a config loads this module.
+  const { default: sharp } = await import('sharp');
   const files = createHash('sha256');
   const drawn = createHash('sha256');
   const counts: Record<string, number> = Object.fromEntries(SPLITS.map((split) => [split, 0]));
@@ -88,7 +90,7 @@ async function writeAll(folder: string, recipe: Recipe, progress?: (text: string
   const work = async (index: number) => {
     const scene = sceneAt(index, recipe.seed, recipe.edge);
     const { pixels, box } = draw(scene);
-    const bytes = await encode(scene, pixels);
+    const bytes = await encode(sharp, scene, pixels);
     await writeFile(path.join(folder, fileOf(scene)), bytes);
     return { scene, pixels, box, bytes };
   };

@@ -3,6 +3,7 @@ import path from 'node:path';
 import type { Config } from '../core/config.ts';
 import { VersusError } from '../core/errors.ts';
 import { type Cell, type EndRecord, type Environment, SCHEMA_VERSION, type Status } from '../core/record.ts';
+import { bundleWorker } from './bundle.ts';
 import { conduct } from './conduct.ts';
 import { readEnvironment } from './environment.ts';
 import type { PlanFilter } from './filter.ts';
@@ -12,6 +13,7 @@ import { createRunFolder, findRun, type RunPaths } from './paths.ts';
 import { type Plan, plan } from './plan.ts';
 import { probeBackends, probedBackends } from './probe.ts';
 import type { RunEvent } from './progress.ts';
+import type { ConfigAddress } from './protocol.ts';
 import { type RecordDisk, RecordWriter } from './records.ts';
 import { backendsOf, type Outcome, planAgain, readInterrupted } from './resume.ts';
 import { cellStatuses } from './schedule.ts';
@@ -58,20 +60,28 @@ export interface RunOutcome {
  */
 export async function executeRun(options: RunOptions): Promise<RunOutcome> {
   const presence = announce();
+  const bundle = await bundleWorker(options.configPath);
+  const run = { ...options, address: { path: options.configPath, code: bundle.code } };
   try {
     const environment = await readEnvironment();
     const set = options.resume
-      ? await setUpAgain(options, options.resume, environment)
-      : await setUp(options, withOthers(environment, presence.others));
+      ? await setUpAgain(run, options.resume, environment)
+      : await setUp(run, withOthers(environment, presence.others));
     try {
-      return await carryOut(options, set);
+      return await carryOut(run, set);
     } finally {
       set.writer.close();
       set.unlock();
     }
   } finally {
+    await bundle.close();
     presence.end();
   }
+}
+
+/** A run with the way to its plugins. */
+interface Addressed extends RunOptions {
+  readonly address: ConfigAddress;
 }
 
 interface SetUp {
@@ -85,7 +95,7 @@ interface SetUp {
   readonly unlock: () => void;
 }
 
-async function setUp(options: RunOptions, environment: Environment): Promise<SetUp> {
+async function setUp(options: Addressed, environment: Environment): Promise<SetUp> {
   const { config, filter } = options;
   const wanted = filter.backends?.length ? filter.backends : config.backends.map((backend) => backend.name);
   const probes = await probe(options, wanted);
@@ -119,7 +129,7 @@ async function setUp(options: RunOptions, environment: Environment): Promise<Set
   return { paths, runId: paths.id, plan: made, probes, writer, unlock, ...fresh };
 }
 
-async function setUpAgain(options: RunOptions, name: string, environment: Environment): Promise<SetUp> {
+async function setUpAgain(options: Addressed, name: string, environment: Environment): Promise<SetUp> {
   const paths = findRun(options.out, name);
   const unlock = lockRun(paths.lock);
   try {
@@ -136,23 +146,21 @@ async function setUpAgain(options: RunOptions, name: string, environment: Enviro
   }
 }
 
-async function probe(options: RunOptions, backends: readonly string[]): Promise<SetUp['probes']> {
+async function probe(options: Addressed, backends: readonly string[]): Promise<SetUp['probes']> {
   const known = new Set(options.config.backends.map((backend) => backend.name));
   const names = [...backends, options.config.parity.reference].filter((name) => known.has(name));
-  const address = { path: options.configPath };
-  const probes = await probeBackends(address, names, { signal: options.signal });
+  const probes = await probeBackends(options.address, names, { signal: options.signal });
   if (options.signal?.aborted) {
     throw new VersusError('infrastructure', 'stopped by the user before anything was measured');
   }
   return probes;
 }
 
-async function carryOut(options: RunOptions, set: SetUp): Promise<RunOutcome> {
+async function carryOut(options: Addressed, set: SetUp): Promise<RunOutcome> {
   const { runId, paths, writer, plan: made, outcomes } = set;
   const emit = options.onEvent ?? (() => {});
   emit({ type: 'planned', runId, dir: paths.dir, cells: made.cells });
-  const { config, signal, hardSignal } = options;
-  const address = { path: options.configPath };
+  const { config, address, signal, hardSignal } = options;
   let end: Pick<EndRecord, 'outcome' | 'reason'> = { outcome: 'complete', reason: null };
   try {
     await conduct({ ...set, config, address, emit, signal, hardSignal });

@@ -7,6 +7,14 @@ import type { Case, CaseRecord, ColdPhases, PhaseSamples } from '../core/record.
 export interface ConfigAddress {
   /** Absolute path of the config file. */
   readonly path: string;
+  /** The same and the worker as JavaScript; none: from their sources. */
+  readonly code?: WorkerCode | null;
+}
+
+/** Absolute paths of modules that Node reads by itself. */
+export interface WorkerCode {
+  readonly worker: string;
+  readonly config: string;
 }
 
 /** One process's work. */

@@ -49,7 +49,7 @@ export async function supervise(task: Task, options: Supervision): Promise<Endin
   let error: WorkerError | null = null;
   let done = false;
 
-  const child = startWorker();
+  const child = startWorker(task.config.code?.worker);
   const tracker = child.pid !== undefined ? options.track?.(child.pid) : undefined;
   let stopped: Promise<MemorySample> | undefined;
   const stopTracker = (): Promise<MemorySample> | undefined => {
@@ -161,11 +161,11 @@ function intruder(problem: unknown): WorkerError {
   return { kind: null, code: null, message, where: null, next: 'A plugin must not use process.send.' };
 }
 
-function startWorker(): ChildProcess {
-  return fork(WORKER, [], {
+function startWorker(code: string | undefined): ChildProcess {
+  return fork(code ?? WORKER, [], {
     // A group of its own: the terminal's Ctrl-C reaches only us, and we can end all that the worker started.
     detached: true,
-    execArgv: ['--import', new URL('../loader.mjs', import.meta.url).href],
+    execArgv: code ? [] : ['--import', new URL('../loader.mjs', import.meta.url).href],
     serialization: 'advanced',
     stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
   });

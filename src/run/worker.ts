@@ -54,8 +54,8 @@ async function run(task: Task): Promise<void> {
 }
 
 /** The parent has validated the config; a worker that does so again only starts later. */
-async function load({ config: { path: file } }: Task): Promise<PlacedConfig> {
-  const module = (await import(pathToFileURL(file).href)) as { default: UserConfig };
+async function load({ config: { path: file, code } }: Task): Promise<PlacedConfig> {
+  const module = (await import(pathToFileURL(code?.config ?? file).href)) as { default: UserConfig };
   return { config: withDefaults(module.default), dir: path.dirname(file) };
 }
 

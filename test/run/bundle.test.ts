@@ -1,0 +1,63 @@
+import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { fileURLToPath, pathToFileURL } from 'node:url';
+import { afterAll, describe, expect, it } from 'vitest';
+import { bundleWorker } from '../../src/run/bundle.ts';
+import { ADDRESS } from './bench.ts';
+
+const INDEX = fileURLToPath(new URL('../../src/index.ts', import.meta.url));
+
+describe('the worker as JavaScript', () => {
+  const dir = mkdtempSync(join(tmpdir(), 'versus-bundle-'));
+  afterAll(() => rmSync(dir, { recursive: true }));
+  const write = (name: string, text: string): string => {
+    mkdirSync(dirname(join(dir, name)), { recursive: true });
+    writeFileSync(join(dir, name), text);
+    return join(dir, name);
+  };
+
+  it('has the config’s values, and shares our modules with it', async () => {
+    const { code, close } = await bundleWorker(ADDRESS.path);
+    expect(Object.values(code!).every((path) => existsSync(path))).toBe(true);
+    const { default: config } = await import(pathToFileURL(code!.config).href);
+    const { default: source } = await import(ADDRESS.path);
+    expect(JSON.stringify(config)).toBe(JSON.stringify(source));
+    await close();
+    expect(existsSync(dirname(code!.worker))).toBe(false);
+  });
+
+  it('leaves modules to know where their source lies', async () => {
+    write('part.ts', 'export const where = [import.meta.url, import.meta.dirname, import.meta.filename];');
+    const file = write('config.ts', "import { where } from './part.ts';\nexport default { where };");
+    const { code, close } = await bundleWorker(file);
+    const { default: config } = await import(pathToFileURL(code!.config).href);
+    await close();
+    const part = join(dir, 'part.ts');
+    expect(config.where).toEqual([pathToFileURL(part).href, dir, part]);
+  });
+
+  it('loads lazily what the source loads lazily', async () => {
+    write('later.ts', 'export const loaded = ((globalThis as Record<string, unknown>).later = true);');
+    const file = write('lazy.ts', "export default { later: () => import('./later.ts') };");
+    const { code, close } = await bundleWorker(file);
+    const { default: config } = await import(pathToFileURL(code!.config).href);
+    expect((globalThis as Record<string, unknown>).later).toBeUndefined();
+    expect((await config.later()).loaded).toBe(true);
+    await close();
+  });
+
+  it.each([
+    ['JavaScript of the user, which may load our sources by itself', './plain.mjs'],
+    ['a package that we don’t depend on', 'their-plugin'],
+    ['a file that is not there', './missing.ts'],
+  ])('is not made for %s', async (_, from) => {
+    write('plain.mjs', `export * from ${JSON.stringify(pathToFileURL(INDEX).href)};`);
+    write('node_modules/their-plugin/package.json', '{"name":"their-plugin","main":"index.js"}');
+    write('node_modules/their-plugin/index.js', 'module.exports = {};');
+    const file = write('other.ts', `import * as all from '${from}';\nexport default { all };`);
+    const { code, close } = await bundleWorker(file);
+    await close();
+    expect(code).toBeNull();
+  });
+});
