@@ -1,13 +1,21 @@
 import { configDefaults, defineConfig } from 'vitest/config';
 
-/** What loads a runtime of models, starts processes, or changes what a process has once (environment, clock, fonts). */
+/** What starts processes, needs a fresh one, or changes what a process has once (environment, memory, fonts, a GPU). */
 export const ALONE: readonly string[] = [
-  'test/{backends,cli,fuzz,profile,run,workloads}/**/*.test.ts',
+  'test/{cli,fuzz,profile,run}/**/*.test.ts',
+  'test/backends/{onnxruntime,*webgpu,tfjs-leaks,tfjs-spent}.test.ts',
   'test/data/crops.test.ts',
-  'test/graph/{builder,infer.operators,interpret.*,onnx/fixtures}.test.ts',
+  'test/graph/{builder,interpret.operators}.test.ts',
   'test/report/{page,render}.test.ts',
+  'test/training/{backends,memory}.test.ts',
+];
+
+/** What loads a runtime of models. */
+export const RUNTIMES: readonly string[] = [
+  'test/{backends,workloads}/**/*.test.ts',
+  'test/graph/{infer.operators,interpret.*,onnx/fixtures}.test.ts',
   'test/pretrained/shipped.test.ts',
-  'test/training/{autograd,backends,checkpoint,half,lora-models,memory,recompute,run,trainer}.test.ts',
+  'test/training/{autograd,checkpoint,half,lora-models,recompute,run,trainer}.test.ts',
   'test/transform/{fold-if,moves,precision}.test.ts',
   'test/transform/{gradient/onnxruntime,gradient/ops-grad,optimiser/backends,optimiser/blocks}.test.ts',
   'test/verify/{attention,bad-input,bisect,fixtures,model,qwen2-vl,training}.test.ts',
@@ -24,13 +32,22 @@ export default defineConfig({
     pool: 'forks',
     projects: [
       { extends: true, test: { name: 'alone', include: [...ALONE] } },
-      // The rest computes: these files share two processes, and load the graph code and the zoo once instead of eighty times.
+      // Others share two processes: the graph code, the zoo and the runtimes are loaded once instead of a hundred times.
+      {
+        extends: true,
+        test: {
+          name: 'runtimes',
+          include: [...RUNTIMES],
+          exclude: [...configDefaults.exclude, ...ALONE],
+          isolate: false,
+        },
+      },
       {
         extends: true,
         test: {
           name: 'shared',
           include: ['test/**/*.test.ts'],
-          exclude: [...configDefaults.exclude, ...ALONE],
+          exclude: [...configDefaults.exclude, ...ALONE, ...RUNTIMES],
           isolate: false,
         },
       },

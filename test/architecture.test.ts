@@ -1,7 +1,7 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { dirname, join, matchesGlob, relative, resolve, sep } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { ALONE } from '../vitest.config.ts';
+import { ALONE, RUNTIMES } from '../vitest.config.ts';
 
 const root = resolve(import.meta.dirname, '..');
 
@@ -138,9 +138,10 @@ describe('the tests', () => {
       .filter((target) => /^(test|scripts)\//.test(target) && existsSync(join(root, target)));
   const RUNTIME = /src\/backends\/(onnxruntime|tfjs)\/|child_process|^onnxruntime-node$|cli\/versus/;
 
-  it('load runtimes and start processes only where they have a process of their own', () => {
+  it('load runtimes and start processes only in processes that are meant for it', () => {
+    const apart = [...ALONE, ...RUNTIMES];
     const shared = sources('test').filter(
-      (file) => file.endsWith('.test.ts') && !ALONE.some((pattern) => matchesGlob(file, pattern)),
+      (file) => file.endsWith('.test.ts') && !apart.some((pattern) => matchesGlob(file, pattern)),
     );
     const wrong = shared.filter((file) => {
       const seen = new Set([file]);
