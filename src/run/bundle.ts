@@ -10,6 +10,8 @@ const WORKER = fileURLToPath(new URL('./worker.ts', import.meta.url));
 const PACKAGE = new URL('../../package.json', import.meta.url);
 const OWN = fileURLToPath(new URL('../', import.meta.url));
 const INSTALLED = `${path.sep}node_modules${path.sep}`;
+/** Packages of a hundred small files that keep nothing and look for nothing beside them. */
+const MANY: readonly string[] = ['zod', '@bufbuild/protobuf'];
 /** Marks our own resolving within esbuild's. */
 const ASKED = 'versus';
 
@@ -89,13 +91,14 @@ function vouched(own: ReadonlySet<string>): Plugin {
         }
         const at = found.path.lastIndexOf(INSTALLED);
         if (at < 0) return found;
-        if (own.has(packageOf(found.path.slice(at + INSTALLED.length).replaceAll(path.sep, '/')))) {
-          return { path: pathToFileURL(found.path).href, external: true };
-        }
+        const name = packageOf(found.path.slice(at + INSTALLED.length).replaceAll(path.sep, '/'));
+        if (MANY.includes(name)) return found;
+        if (own.has(name)) return { path: pathToFileURL(found.path).href, external: true };
         return { errors: [{ text: `${found.path} could load what is bundled here a second time` }] };
       });
       build.onLoad({ filter: /\.[cm]?jsx?$/ }, ({ path: file }) =>
-        file.startsWith(OWN)
+        file.startsWith(OWN) ||
+        MANY.some((name) => file.includes(`${INSTALLED}${path.normalize(name)}${path.sep}`))
           ? undefined
           : { errors: [{ text: `${file} could load what is bundled here a second time` }] },
       );
