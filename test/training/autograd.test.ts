@@ -2,10 +2,10 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { onnxruntime } from '../../src/backends/onnxruntime/index.ts';
 import { autogradTrainer } from '../../src/backends/tfjs/autograd/index.ts';
 import { loadAutograd } from '../../src/backends/tfjs/autograd/load.ts';
 import { forwardOf } from '../../src/training/forward/index.ts';
+import { oneThread } from '../one-thread.ts';
 import { ADAMW, batchAt, curve, MODELS, SIZES, STEPS, scalarsAt, weightsOf } from './curve.ts';
 import { numbersOf } from './numbers.ts';
 
@@ -35,7 +35,7 @@ describe('tfjs’s own autograd', () => {
     await trainer.close();
     expect(tf.memory().numTensors).toBe(0);
 
-    const { losses: ours } = await curve(model, onnxruntime('cpu'), cacheDir);
+    const { losses: ours } = await curve(model, oneThread(), cacheDir);
     losses.forEach((loss, i) => {
       expect(Math.abs(ours[i]! / loss - 1), `loss ${ours[i]} of step ${i}, not ${loss}`).toBeLessThan(1e-3);
     });

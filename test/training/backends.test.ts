@@ -5,6 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { onnxruntime } from '../../src/backends/onnxruntime/index.ts';
 import { reference } from '../../src/backends/reference.ts';
 import { tfjs } from '../../src/backends/tfjs/index.ts';
+import { oneThread } from '../one-thread.ts';
 import { type Curve, curve, MODELS, STEPS } from './curve.ts';
 
 const oracles = new Map<string, Curve>();
@@ -20,7 +21,7 @@ afterAll(() => rm(cacheDir, { recursive: true }));
  * One step on every runtime. The interpreter is the oracle; that its gradients are right, finite differences and recorded runs
  * of torch say elsewhere. GPUs may be emulated ones, which spend their time on translating shaders.
  */
-for (const backend of [onnxruntime('cpu'), tfjs('wasm'), onnxruntime('webgpu'), tfjs('webgpu')]) {
+for (const backend of [oneThread(), tfjs('wasm'), onnxruntime('webgpu'), tfjs('webgpu')]) {
   const availability = await backend.probe();
   const title = availability.available ? backend.name : `${backend.name}: ${availability.reason}`;
   describe.skipIf(!availability.available)(title, { timeout: 300_000 }, () => {

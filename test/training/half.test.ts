@@ -2,7 +2,6 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { onnxruntime } from '../../src/backends/onnxruntime/index.ts';
 import type { ModelDef } from '../../src/core/model.ts';
 import { float32, int64, type Tensors, toNumbers } from '../../src/core/tensor.ts';
 import { forwardOf } from '../../src/training/forward/index.ts';
@@ -10,8 +9,9 @@ import { adamCorrections } from '../../src/training/schedule.ts';
 import { trainingStep } from '../../src/training/step.ts';
 import { Trainer } from '../../src/training/trainer.ts';
 import { model } from '../../src/zoo/index.ts';
+import { oneThread } from '../one-thread.ts';
 
-const backend = onnxruntime('cpu');
+const backend = oneThread();
 const BATCH = 2;
 
 function wave(shape: readonly number[]): number[] {

@@ -2,7 +2,6 @@ import { mkdtemp, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { onnxruntime } from '../../src/backends/onnxruntime/index.ts';
 import type { Graph } from '../../src/core/graph.ts';
 import type { Artifact, ModelDef, WeightSpec } from '../../src/core/model.ts';
 import { bytesPerElement, elementCount, type Tensors } from '../../src/core/tensor.ts';
@@ -14,9 +13,10 @@ import { quantise } from '../../src/transform/quantise.ts';
 import { drawInputs } from '../../src/verify/draw.ts';
 import { prepareArtifacts, seeded } from '../../src/weights/index.ts';
 import { model } from '../../src/zoo/index.ts';
+import { oneThread } from '../one-thread.ts';
 import { apart, learnt } from '../transform/lora-numbers.ts';
 
-const backend = onnxruntime('cpu');
+const backend = oneThread();
 let cacheDir: string;
 beforeAll(async () => {
   cacheDir = await mkdtemp(join(tmpdir(), 'versus-lora-'));

@@ -2,7 +2,6 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { onnxruntime } from '../../src/backends/onnxruntime/index.ts';
 import type { ModelDef } from '../../src/core/model.ts';
 import { toNumbers } from '../../src/core/tensor.ts';
 import { GraphBuilder } from '../../src/graph/builder.ts';
@@ -10,6 +9,7 @@ import type { Forward } from '../../src/training/forward/index.ts';
 import { stepMemory } from '../../src/training/predict.ts';
 import { type TrainingStep, trainingStep } from '../../src/training/step.ts';
 import { Trainer } from '../../src/training/trainer.ts';
+import { oneThread } from '../one-thread.ts';
 import { drawn } from '../transform/passes.ts';
 
 const DEPTH = 12;
@@ -46,7 +46,7 @@ describe('a step within a memory budget', () => {
   afterAll(() => rm(cacheDir, { recursive: true }));
 
   async function learnt(step: TrainingStep): Promise<number[]> {
-    const trainer = await Trainer.open(model, step, { backend: onnxruntime('cpu'), cacheDir, maxBytes: 1e9 });
+    const trainer = await Trainer.open(model, step, { backend: oneThread(), cacheDir, maxBytes: 1e9 });
     try {
       const numbers: number[] = [];
       const batch = { x: drawn([ROWS, WIDTH], 1) };

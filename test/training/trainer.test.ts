@@ -2,7 +2,6 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { onnxruntime } from '../../src/backends/onnxruntime/index.ts';
 import { reference } from '../../src/backends/reference.ts';
 import type { Backend } from '../../src/core/backend.ts';
 import type { ModelDef } from '../../src/core/model.ts';
@@ -13,6 +12,7 @@ import { adamCorrections } from '../../src/training/schedule.ts';
 import { trainingStep } from '../../src/training/step.ts';
 import { Trainer } from '../../src/training/trainer.ts';
 import type { OptimiserSpec } from '../../src/transform/optimiser/index.ts';
+import { oneThread } from '../one-thread.ts';
 import { apart, drawn } from '../transform/passes.ts';
 
 /** Three products in a row: the gradient of one reads the weight of the next. */
@@ -76,10 +76,7 @@ describe('a trainer', () => {
     5,
   ])('writes state over itself on onnxruntime and learns what the reference learns, clipped at %s', async (clip) => {
     const all = ['w0', 'w1', 'w2'];
-    const [ours, wanted] = [
-      await train(onnxruntime('cpu'), all, 12, clip),
-      await train(reference, all, 12, clip),
-    ];
+    const [ours, wanted] = [await train(oneThread(), all, 12, clip), await train(reference, all, 12, clip)];
     expect(wanted.losses.at(-1)).toBeLessThan(0.6 * wanted.losses[0]!);
     ours.losses.forEach((loss, i) => {
       expect(Math.abs(loss / wanted.losses[i]! - 1), `loss of step ${i}`).toBeLessThan(1e-4);
@@ -91,7 +88,7 @@ describe('a trainer', () => {
   });
 
   it('takes state in the shapes of parameters and gives it so, however a step lays it out', async () => {
-    const backend = onnxruntime('cpu');
+    const backend = oneThread();
     const forward = regression([4, 320, 256, 2]);
     const trainable = new Set(['w0', 'w1', 'w2']);
     const optimiser: OptimiserSpec = { kind: 'adamw', weightDecay: 0.1 };
@@ -125,13 +122,13 @@ describe('a trainer', () => {
   });
 
   it('leaves frozen weights in the artifact', async () => {
-    const { losses } = await train(onnxruntime('cpu'), ['w1'], 5);
+    const { losses } = await train(oneThread(), ['w1'], 5);
     expect(losses.at(-1)).toBeLessThan(losses[0]!);
   });
 
   it('stops at a loss that is no number, and names the step', async () => {
     const step = await trainingStep(regression(), { trainable: new Set(['w0']), optimiser: { kind: 'sgd' } });
-    const trainer = await Trainer.open(model, step, { backend: onnxruntime('cpu'), cacheDir, maxBytes: 1e9 });
+    const trainer = await Trainer.open(model, step, { backend: oneThread(), cacheDir, maxBytes: 1e9 });
     await trainer.run(batch, { lr: 0.01 });
     const broken = { ...batch, x: float32([6, 4], new Array(24).fill(Number.NaN)) };
     await expect(trainer.run(broken, { lr: 0.01 })).rejects.toThrow(/loss of step 2 is NaN/);

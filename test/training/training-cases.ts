@@ -1,7 +1,6 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { onnxruntime } from '../../src/backends/onnxruntime/index.ts';
 import type { ModelDef } from '../../src/core/model.ts';
 import { byteTokenizer } from '../../src/data/tokenizer.ts';
 import { readCheckpoint } from '../../src/training/checkpoint.ts';
@@ -11,6 +10,7 @@ import { type RunOptions, type TrainingData, type TrainingOutcome, train } from 
 import type { TrainingSettings } from '../../src/training/settings.ts';
 import { type Setup, setUp } from '../../src/training/setup.ts';
 import { findCheckpoint, Store } from '../../src/training/store.ts';
+import { oneThread } from '../one-thread.ts';
 import { flats } from '../plugin/dataset.ts';
 
 const COLOURS = ['red', 'green', 'blue', 'grey', 'black', 'white'];
@@ -81,7 +81,7 @@ export class Trainings {
     const goesOn = found && found.training === out;
     const store = goesOn ? await Store.reopen(out, found.checkpoint) : await Store.create(out);
     const place = { cacheDir: join(this.dir, 'cache'), maxBytes: 1e9, store };
-    const backend = onnxruntime('cpu');
+    const backend = oneThread();
     const options = { backend, open: { precision: 'fp32', threads: 1 } as const, ...place };
     return train(made, data, { ...options, evalEvery: 3, evalSamples: 4, saveEvery: 3, ...more }, saved);
   }

@@ -1,6 +1,5 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { onnxruntime } from '../../src/backends/onnxruntime/index.ts';
 import { reference } from '../../src/backends/reference.ts';
 import type { Graph, Node, Param, ValueInfo } from '../../src/core/graph.ts';
 import { float32, toNumbers } from '../../src/core/tensor.ts';
@@ -8,6 +7,7 @@ import { decodeOnnx, encodeOnnx } from '../../src/graph/onnx/index.ts';
 import { validateGraph } from '../../src/graph/validate.ts';
 import { foldIfs } from '../../src/transform/fold-if.ts';
 import { workplace } from '../backends/artifact.ts';
+import { oneThread } from '../one-thread.ts';
 
 const files = workplace();
 const value = (name: string): ValueInfo => ({ name, dtype: 'float32', shape: [2] });
@@ -45,7 +45,7 @@ async function both(graph: Graph): Promise<[unknown, unknown]> {
         .map(([name, t]) => [name, [...toNumbers(t)].map((v) => Number(v.toFixed(5)))]),
     );
   };
-  return [await run(onnxruntime('cpu')), await run(reference)];
+  return [await run(oneThread()), await run(reference)];
 }
 
 describe('folding If', () => {

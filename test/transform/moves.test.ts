@@ -1,12 +1,12 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { onnxruntime } from '../../src/backends/onnxruntime/index.ts';
 import { GraphBuilder, type Value } from '../../src/graph/builder.ts';
 import { interpret } from '../../src/graph/interpret.ts';
 import { dropDead } from '../../src/transform/drop-dead.ts';
 import { ownProducts } from '../../src/transform/own-products.ts';
 import { tidy } from '../../src/transform/tidy.ts';
 import { workplace } from '../backends/artifact.ts';
+import { oneThread } from '../one-thread.ts';
 import { apart, checkPass, drawn, opsOf } from './passes.ts';
 
 const SHAPES = [[2, 3, 4], [6, 4], [4, 6, 1], [24], [2, 2, 3, 2]];
@@ -66,7 +66,7 @@ describe("products in onnxruntime's own forms", () => {
     });
     const wanted = interpret(graph, {}, feeds);
     expect(apart(interpret(made, {}, feeds), wanted)).toBeLessThan(1e-6);
-    const session = await onnxruntime('cpu').open(await files.write(made), { precision: 'fp32' });
+    const session = await oneThread().open(await files.write(made), { precision: 'fp32' });
     try {
       expect(apart(await session.run(feeds), wanted)).toBeLessThan(1e-5);
     } finally {

@@ -3,7 +3,6 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { BinaryWriter, WireType } from '@bufbuild/protobuf/wire';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { onnxruntime } from '../../src/backends/onnxruntime/index.ts';
 import { reference } from '../../src/backends/reference.ts';
 import type { Backend } from '../../src/core/backend.ts';
 import { VersusError } from '../../src/core/errors.ts';
@@ -13,9 +12,10 @@ import { type TensorData, toFloat16, toNumbers } from '../../src/core/tensor.ts'
 import { codeOf } from '../../src/graph/dtypes.ts';
 import { encodeOnnx } from '../../src/graph/onnx/index.ts';
 import { type Failure, verifyModel } from '../../src/verify/model.ts';
+import { oneThread } from '../one-thread.ts';
 
 const LEN = WireType.LengthDelimited;
-const cpu = onnxruntime('cpu');
+const cpu = oneThread();
 let dir: string;
 beforeAll(() => {
   dir = mkdtempSync(join(tmpdir(), 'versus-bad-input-'));

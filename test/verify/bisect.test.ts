@@ -3,7 +3,6 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { onnxruntime } from '../../src/backends/onnxruntime/index.ts';
 import { reference } from '../../src/backends/reference.ts';
 import type { Graph, Node, ValueInfo } from '../../src/core/graph.ts';
 import { float32, type Tensors } from '../../src/core/tensor.ts';
@@ -11,6 +10,7 @@ import { bisect } from '../../src/verify/bisect.ts';
 import { bisectFolder, bisectModel } from '../../src/verify/where.ts';
 import { model } from '../../src/zoo/index.ts';
 import { workplace } from '../backends/artifact.ts';
+import { oneThread } from '../one-thread.ts';
 import { faulty } from './faulty.ts';
 
 const FIXTURES = join(import.meta.dirname, '..', 'fixtures');
@@ -28,7 +28,7 @@ describe('bisecting a model', () => {
     const vit = model('vit-tiny');
     const softmax = (await vit.build(vit.config)).model!.nodes.filter((n) => n.op === 'Softmax').at(-1)!;
     const wrong = faulty((n) => n.name === softmax.name, 1.3);
-    const [found] = await bisectModel(vit, wrong, onnxruntime('cpu'), asked());
+    const [found] = await bisectModel(vit, wrong, oneThread(), asked());
     expect(found).toMatchObject({ graph: 'model', outcome: 'node', backend: 'faulty', level: null });
     expect(found!.node).toMatchObject({
       ...{ name: softmax.name, op: 'Softmax', domain: '', opset: 17, attributes: softmax.attrs },
@@ -49,7 +49,7 @@ describe('bisecting a model', () => {
     const artifact = await files.write(graph);
     const wrong = faulty((n) => n.op === 'Sigmoid', 1.5);
     for (const batchBytes of [1, 40, 1e6]) {
-      const found = await bisect(artifact, X, wrong, onnxruntime('cpu'), { ...settings(), batchBytes });
+      const found = await bisect(artifact, X, wrong, oneThread(), { ...settings(), batchBytes });
       expect(found).toMatchObject({ outcome: 'node', compared: 3, node: { name: 'make v2', index: 2 } });
     }
   });
@@ -58,7 +58,7 @@ describe('bisecting a model', () => {
     const found = await bisectModel(
       model('clip-tiny'),
       faulty((n) => n.op === 'LayerNormalization', 2),
-      onnxruntime('cpu'),
+      oneThread(),
       asked(),
     );
     expect(found.map(({ graph, outcome, node }) => [graph, outcome, node?.op])).toEqual([
@@ -69,7 +69,7 @@ describe('bisecting a model', () => {
   });
 
   it('agrees where there is nothing to find, and leaves nothing behind', async () => {
-    const [found] = await bisectModel(model('vit-tiny'), onnxruntime('cpu'), reference, asked());
+    const [found] = await bisectModel(model('vit-tiny'), oneThread(), reference, asked());
     expect(found).toMatchObject({ outcome: 'agrees', node: null });
     expect(readdirSync(cacheDir).filter((name) => name.startsWith('.building'))).toEqual([]);
   });
@@ -95,7 +95,7 @@ describe('bisecting a recorded folder', () => {
       if (n.op === 'Conv' && !convolutions.includes(n.name)) convolutions.push(n.name);
       return n.op === 'Conv' && n.name === convolutions[3];
     }, 0.9);
-    const [found] = await bisectFolder(dir, wrong, onnxruntime('cpu'), { ...settings(), maxBytes: 1e9 });
+    const [found] = await bisectFolder(dir, wrong, oneThread(), { ...settings(), maxBytes: 1e9 });
     expect(found).toMatchObject({ outcome: 'node', node: { op: 'Conv', alone: { differs: true } } });
     expect(found!.node!.inputs.filter((i) => i.parameter).length).toBeGreaterThan(0);
     expect(statSync(join(dir, 'model.onnx'))).toMatchObject({ size: before.size, mtimeMs: before.mtimeMs });
@@ -118,7 +118,7 @@ function graphOf(nodes: readonly Node[], output: string): Graph {
 const X: Tensors = { x: float32([4], [0.5, 1, 2, 3]) };
 
 describe('bisecting small graphs', () => {
-  const run = async (graph: Graph, wrong = onnxruntime('cpu'), feeds = X, against = reference) =>
+  const run = async (graph: Graph, wrong = oneThread(), feeds = X, against = reference) =>
     bisect(await files.write(graph), feeds, wrong, against, settings());
 
   it('names the node that is wrong, wherever it is in a graph', async () => {
@@ -238,7 +238,7 @@ describe('bisecting small graphs', () => {
         node('Mul', ['quick', 'gelu'], 'y'),
       ],
     };
-    const lying = onnxruntime('cpu');
+    const lying = oneThread();
     const wrong: typeof lying = {
       ...lying,
       name: 'lying',
@@ -252,7 +252,7 @@ describe('bisecting small graphs', () => {
         return { ...session, run };
       },
     };
-    const found = await run(graph, wrong, X, onnxruntime('cpu'));
+    const found = await run(graph, wrong, X, oneThread());
     expect(found).toMatchObject({
       outcome: 'node',
       node: { name: 'make quick', op: 'QuickGelu', domain: 'com.microsoft', opset: 1 },

@@ -2,15 +2,15 @@ import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { onnxruntime } from '../../src/backends/onnxruntime/index.ts';
 import { reference } from '../../src/backends/reference.ts';
 import type { Backend } from '../../src/core/backend.ts';
 import { verifyFolder } from '../../src/verify/index.ts';
 import { readSafetensors } from '../../src/weights/index.ts';
+import { oneThread } from '../one-thread.ts';
 
 const FIXTURES = join(import.meta.dirname, '..', 'fixtures');
 const FOLDERS = readdirSync(FIXTURES).filter((name) => /^(hf|tv|timm|onnx|phi35)-/.test(name));
-const BACKENDS: readonly Backend[] = [onnxruntime('cpu'), reference];
+const BACKENDS: readonly Backend[] = [oneThread(), reference];
 
 describe('reference numerics', () => {
   let cacheDir: string;

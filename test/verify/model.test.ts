@@ -2,7 +2,6 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { onnxruntime } from '../../src/backends/onnxruntime/index.ts';
 import { reference } from '../../src/backends/reference.ts';
 import { VersusError } from '../../src/core/errors.ts';
 import type { Graph } from '../../src/core/graph.ts';
@@ -11,6 +10,7 @@ import { drawInputs } from '../../src/verify/draw.ts';
 import { type ModelOptions, verifyModel } from '../../src/verify/model.ts';
 import { model } from '../../src/zoo/index.ts';
 import { workplace } from '../backends/artifact.ts';
+import { oneThread } from '../one-thread.ts';
 import { faulty } from './faulty.ts';
 
 const files = workplace();
@@ -43,7 +43,7 @@ describe('verifying a model on drawn inputs', () => {
   it.each([
     ...['qwen2-vl-tiny', 'phi-3.5-vision-tiny', 'florence-2-tiny', 'sift-tiny'],
   ])('%s: every graph', async (name) => {
-    const found = await verifyModel(model(name), [onnxruntime('cpu')], onnxruntime('cpu'), options());
+    const found = await verifyModel(model(name), [oneThread()], oneThread(), options());
     const graphs = Object.keys(await model(name).build(model(name).config));
     expect(found.backends[0]!.graphs.map((g) => g.graph)).toEqual([...graphs].sort());
     expect(found.backends[0]!.graphs.flatMap((g) => g.failure ?? [])).toEqual([]);
@@ -52,7 +52,7 @@ describe('verifying a model on drawn inputs', () => {
 
   it('says of several backends which differ, and where', async () => {
     const wrong = faulty((n) => n.op === 'Softmax', 1.2);
-    const found = await verifyModel(model('clip-tiny'), [onnxruntime('cpu'), wrong], reference, options());
+    const found = await verifyModel(model('clip-tiny'), [oneThread(), wrong], reference, options());
     expect(found.agrees).toBe(false);
     expect(found.backends.map((b) => [b.backend, b.agrees])).toEqual([
       ['onnxruntime-cpu', true],
@@ -67,7 +67,7 @@ describe('verifying a model on drawn inputs', () => {
   });
 
   it('compares half precision with single, and blocks with the same blocks', async () => {
-    const backends = [onnxruntime('cpu')];
+    const backends = [oneThread()];
     const half = await verifyModel(
       model('vit-tiny'),
       backends,
@@ -92,12 +92,7 @@ describe('verifying a model on drawn inputs', () => {
 
   it('never calls NaN or infinity equal', async () => {
     for (const op of ['Sqrt', 'Log']) {
-      const found = await verifyModel(
-        await foreign(unary(op, [16])),
-        [onnxruntime('cpu')],
-        reference,
-        options(),
-      );
+      const found = await verifyModel(await foreign(unary(op, [16])), [oneThread()], reference, options());
       expect(found.agrees).toBe(false);
       expect(found.backends[0]!.graphs[0]!.outputs[0]!.problem).toMatch(/NaN/);
     }
@@ -109,7 +104,7 @@ describe('verifying a model on drawn inputs', () => {
         { ...overflow.nodes[0]!, inputs: ['0'] },
       ],
     };
-    const found = await verifyModel(await foreign(zero), [onnxruntime('cpu')], reference, options());
+    const found = await verifyModel(await foreign(zero), [oneThread()], reference, options());
     expect(found.backends[0]!.graphs[0]!.outputs[0]!.problem).toMatch(/Infinity/);
   });
 
@@ -120,12 +115,7 @@ describe('verifying a model on drawn inputs', () => {
       opset: { '': 17, 'com.microsoft': 1 },
       nodes: [{ ...gelu.nodes[0]!, domain: 'com.microsoft' }],
     };
-    const found = await verifyModel(
-      await foreign(own),
-      [reference, onnxruntime('cpu')],
-      onnxruntime('cpu'),
-      options(),
-    );
+    const found = await verifyModel(await foreign(own), [reference, oneThread()], oneThread(), options());
     expect(found.agrees).toBe(false);
     expect(found.backends[0]!.graphs[0]!.failure).toMatchObject({
       kind: 'unsupported',
@@ -176,7 +166,7 @@ describe('open dimensions', () => {
     expect(await refusal(['n', 'c', 'h', 'w'], { preprocess: image })).toBeNull();
     const own = await foreign(unary('Tanh', ['n', 'rows', 'rows+columns']));
     const dims = { rows: 3, columns: 4 };
-    const found = await verifyModel(own, [onnxruntime('cpu')], reference, options({ batch: 2, dims }));
+    const found = await verifyModel(own, [oneThread()], reference, options({ batch: 2, dims }));
     expect(found.backends[0]!.graphs[0]!.outputs[0]!.shape).toEqual([2, 3, 7]);
   });
 });

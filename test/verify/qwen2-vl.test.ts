@@ -2,7 +2,6 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { onnxruntime } from '../../src/backends/onnxruntime/index.ts';
 import type { ModelDef } from '../../src/core/model.ts';
 import { float32, int64, type Tensor, type Tensors, toNumbers } from '../../src/core/tensor.ts';
 import { compareOutputs } from '../../src/stats/parity.ts';
@@ -12,6 +11,7 @@ import { type Recorded, recordedFrom, recordingIn } from '../../src/verify/recor
 import { Sessions } from '../../src/verify/sessions.ts';
 import { prepareArtifacts, readSafetensors, safetensors, writeSafetensors } from '../../src/weights/index.ts';
 import type { Qwen2VlConfig } from '../../src/zoo/qwen2-vl.ts';
+import { oneThread } from '../one-thread.ts';
 
 const FOLDER = join(import.meta.dirname, '..', 'fixtures', 'hf-qwen2vl');
 const IMAGE = 123;
@@ -24,7 +24,7 @@ let sessions: Sessions;
 
 async function opened(of: ModelDef): Promise<Sessions> {
   const artifacts = await prepareArtifacts(of, { cacheDir, maxBytes: 1e9, precision: 'fp32' });
-  return new Sessions(onnxruntime('cpu'), artifacts, { precision: 'fp32' });
+  return new Sessions(oneThread(), artifacts, { precision: 'fp32' });
 }
 
 beforeAll(async () => {

@@ -2,17 +2,17 @@ import { cpSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { onnxruntime } from '../../src/backends/onnxruntime/index.ts';
 import { reference } from '../../src/backends/reference.ts';
 import type { Backend } from '../../src/core/backend.ts';
 import type { Tensors } from '../../src/core/tensor.ts';
 import { verifyFolder } from '../../src/verify/index.ts';
 import { readSafetensors, writeSafetensors } from '../../src/weights/index.ts';
 import { versus } from '../cli/versus.ts';
+import { oneThread } from '../one-thread.ts';
 
 const FIXTURES = join(import.meta.dirname, '..', 'fixtures');
 const FOLDERS = readdirSync(FIXTURES).filter((name) => /^train-/.test(name));
-const cpu = onnxruntime('cpu');
+const cpu = oneThread();
 
 let root: string;
 beforeAll(() => {

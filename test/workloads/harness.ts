@@ -2,12 +2,12 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { shapes } from '../../datasets/shapes/index.ts';
-import { onnxruntime } from '../../src/backends/onnxruntime/index.ts';
 import { reference } from '../../src/backends/reference.ts';
 import type { Precision } from '../../src/core/backend.ts';
 import type { ModelDef } from '../../src/core/model.ts';
 import type { Activity, Job, Step, Workload } from '../../src/core/workload.ts';
 import { openArtifact, openArtifactResident, prepareArtifacts } from '../../src/weights/index.ts';
+import { oneThread } from '../one-thread.ts';
 
 export const scratch = mkdtempSync(path.join(os.tmpdir(), 'versus-workloads-'));
 export const cleanUp = () => rmSync(scratch, { recursive: true, force: true });
@@ -15,7 +15,7 @@ export const cleanUp = () => rmSync(scratch, { recursive: true, force: true });
 /** The smallest set: 192 images, all splits. */
 export const smallShapes = shapes({ size: 192, edge: 64 });
 
-export const backends = { cpu: onnxruntime('cpu'), reference };
+export const backends = { cpu: oneThread(), reference };
 
 export interface Setup<P> {
   readonly workload: Workload<P>;

@@ -1,5 +1,4 @@
 import { afterAll, describe, expect, it } from 'vitest';
-import { onnxruntime } from '../../src/backends/onnxruntime/index.ts';
 import type { Session } from '../../src/core/backend.ts';
 import type { ModelDef } from '../../src/core/model.ts';
 import { promptPositions } from '../../src/core/positions.ts';
@@ -17,6 +16,7 @@ import { imagePositions, positionShift } from '../../src/workloads/positions.ts'
 import { exactly } from '../../src/workloads/text.ts';
 import { model } from '../../src/zoo/index.ts';
 import type { Qwen2VlConfig } from '../../src/zoo/qwen2-vl.ts';
+import { oneThread } from '../one-thread.ts';
 import { cleanUp, openActivity, scratch } from './harness.ts';
 
 afterAll(cleanUp);
@@ -49,7 +49,7 @@ describe('the prompt of an image of any size', () => {
       maxBytes: 1e9,
       precision: 'fp32',
     });
-    const s = new Sessions(onnxruntime('cpu'), artifacts, { precision: 'fp32' });
+    const s = new Sessions(oneThread(), artifacts, { precision: 'fp32' });
     const embed = async (of: Tensor) => (await s.run('embed', { input_ids: of })).inputs_embeds!;
     const decoder = new CachedDecoder(s, 'decoder', 'inputs_embeds');
     const expected = [

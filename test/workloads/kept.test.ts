@@ -9,6 +9,7 @@ import { compareTensors } from '../../src/stats/parity.ts';
 import { openArtifact, openArtifactResident, prepareArtifacts } from '../../src/weights/index.ts';
 import { generate } from '../../src/workloads/generate.ts';
 import { model } from '../../src/zoo/index.ts';
+import { oneThread } from '../one-thread.ts';
 import { cleanUp, scratch } from './harness.ts';
 
 afterAll(cleanUp);
@@ -56,8 +57,8 @@ const webgpu = onnxruntime('webgpu');
 const gpu = await webgpu.probe();
 
 describe.each([
-  ['qwen2-tiny', onnxruntime('cpu')],
-  ['florence-2-tiny', onnxruntime('cpu')],
+  ['qwen2-tiny', oneThread()],
+  ['florence-2-tiny', oneThread()],
   ['qwen2-tiny', reference],
   ['qwen2-tiny', webgpu],
 ] as const)('generation by %s with its cache where it was computed', (name, backend) => {
@@ -85,7 +86,7 @@ describe.each([
 
 describe('a cache that is kept', () => {
   it('is freed when generation ends, and when it is left early', async () => {
-    const { activity, traffic } = await opened('qwen2-tiny', onnxruntime('cpu'), true, 3);
+    const { activity, traffic } = await opened('qwen2-tiny', oneThread(), true, 3);
     for (let repetition = 0; repetition < 2; repetition++) {
       for await (const step of activity.steps(repetition)) await step.run();
       expect(traffic().resident).toBe(0);

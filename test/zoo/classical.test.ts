@@ -2,7 +2,6 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { onnxruntime } from '../../src/backends/onnxruntime/index.ts';
 import { VersusError } from '../../src/core/errors.ts';
 import { random } from '../../src/core/random.ts';
 import { float32, type Tensors, toNumbers } from '../../src/core/tensor.ts';
@@ -10,6 +9,7 @@ import { Sessions } from '../../src/verify/sessions.ts';
 import { prepareArtifacts, readSafetensors, safetensors, writeSafetensors } from '../../src/weights/index.ts';
 import type { BagOfWordsConfig } from '../../src/zoo/classical.ts';
 import { model } from '../../src/zoo/index.ts';
+import { oneThread } from '../one-thread.ts';
 import { withModel } from './run-model.ts';
 
 /** Unit descriptors, the last `absent` rows of each image empty. */
@@ -100,7 +100,7 @@ describe('a bag of words', () => {
         : Float32Array.from({ length: shape.reduce((a, b) => a * b, 1) }, (_, i) => (i % 13) / 40);
     const run = async (precision: 'fp32' | 'fp16') => {
       const artifacts = await prepareArtifacts(m, { cacheDir: join(dir, 'cache'), maxBytes: 1e9, precision });
-      const sessions = new Sessions(onnxruntime('cpu'), artifacts, { precision });
+      const sessions = new Sessions(oneThread(), artifacts, { precision });
       const [input] = (await sessions.session('model')).inputs;
       const shape = [2, ...(input!.shape.slice(1) as number[])];
       const { logits } = await sessions.run('model', { features: float32(shape, feed(shape)) });

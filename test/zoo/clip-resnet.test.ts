@@ -2,7 +2,6 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { onnxruntime } from '../../src/backends/onnxruntime/index.ts';
 import { reference } from '../../src/backends/reference.ts';
 import { random } from '../../src/core/random.ts';
 import { float32, int64, type Tensors, toNumbers } from '../../src/core/tensor.ts';
@@ -12,6 +11,7 @@ import { writeSafetensors } from '../../src/weights/index.ts';
 import { fromCheckpointConfig } from '../../src/zoo/checkpoint/index.ts';
 import type { ClipResNetConfig } from '../../src/zoo/clip-resnet.ts';
 import { model } from '../../src/zoo/index.ts';
+import { oneThread } from '../one-thread.ts';
 import {
   type Array64,
   imageFeatures,
@@ -91,7 +91,7 @@ describe("CLIP's residual networks", () => {
   });
   afterAll(() => rmSync(dir, { recursive: true, force: true }));
 
-  it.each([onnxruntime('cpu'), reference])('compute what plain loops compute, on $name', async (backend) => {
+  it.each([oneThread(), reference])('compute what plain loops compute, on $name', async (backend) => {
     const options = { cacheDir: join(dir, 'cache'), maxBytes: 1e9, tolerance: 1e-5 };
     const result = await verifyFolder(dir, backend, options);
     expect(result.outputs.filter((o) => !o.agrees)).toEqual([]);

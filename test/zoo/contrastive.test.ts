@@ -2,7 +2,6 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { onnxruntime } from '../../src/backends/onnxruntime/index.ts';
 import { VersusError } from '../../src/core/errors.ts';
 import type { ModelDef } from '../../src/core/model.ts';
 import { int64, type Tensors, toNumbers } from '../../src/core/tensor.ts';
@@ -13,6 +12,7 @@ import { prepareArtifacts, readSafetensors, writeSafetensors } from '../../src/w
 import { fromCheckpointConfig } from '../../src/zoo/checkpoint/index.ts';
 import { model } from '../../src/zoo/index.ts';
 import type { SiglipConfig } from '../../src/zoo/siglip.ts';
+import { oneThread } from '../one-thread.ts';
 import { waves, withModel } from './run-model.ts';
 
 describe('configurations of contrastive models', () => {
@@ -114,7 +114,7 @@ describe("SigLIP's vision tower alone", () => {
         'output.last_hidden_state': io['output.vision_last_hidden_state']!,
       });
       const options = { cacheDir: join(dir, 'cache'), maxBytes: 1e9, tolerance: 1e-5 };
-      const { outputs, family } = await verifyFolder(dir, onnxruntime('cpu'), options);
+      const { outputs, family } = await verifyFolder(dir, oneThread(), options);
       expect(family).toBe('sovit');
       expect(outputs.map((o) => [o.name, o.agrees]).sort()).toEqual([
         ['last_hidden_state', true],
@@ -167,7 +167,7 @@ describe('in half precision', () => {
   const run = async (name: string, precision: 'fp32' | 'fp16'): Promise<Tensors> => {
     const m = model(name);
     const artifacts = await prepareArtifacts(m, { cacheDir, maxBytes: 1e9, precision });
-    const sessions = new Sessions(onnxruntime('cpu'), artifacts, { precision });
+    const sessions = new Sessions(oneThread(), artifacts, { precision });
     const pixels = { pixel_values: waves([2, 3, 64, 64]) };
     try {
       if (m.task === 'classify') return await sessions.run('model', pixels);

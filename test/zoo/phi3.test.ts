@@ -3,7 +3,6 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { onnxruntime } from '../../src/backends/onnxruntime/index.ts';
 import type { CropsPreprocess, ModelDef } from '../../src/core/model.ts';
 import { float32, int64, type Tensor } from '../../src/core/tensor.ts';
 import { cropTokens } from '../../src/data/crops.ts';
@@ -17,6 +16,7 @@ import { buildDecoder, type DecoderConfig } from '../../src/zoo/decoder.ts';
 import { model } from '../../src/zoo/index.ts';
 import { longRopeScale } from '../../src/zoo/long-rope.ts';
 import { buildPhi3Vision, type Phi3VisionConfig } from '../../src/zoo/phi3-vision.ts';
+import { oneThread } from '../one-thread.ts';
 import { waves, withModel } from './run-model.ts';
 
 /** Up to 8 positions the short factors hold. */
@@ -254,7 +254,7 @@ describe("Phi-3.5-vision's view", () => {
     const cacheDir = mkdtempSync(join(tmpdir(), 'versus-phi3-'));
     const results = async (precision: 'fp32' | 'fp16') => {
       const artifacts = await prepareArtifacts(visual(), { cacheDir, maxBytes: 1e9, precision });
-      const s = new Sessions(onnxruntime('cpu'), artifacts, { precision });
+      const s = new Sessions(oneThread(), artifacts, { precision });
       const image_features = await look(s, waves([1, 3, 8, 8]), waves([1, 2, 2, 3, 8, 8]));
       const text = new CachedDecoder(s, 'decoder', 'inputs_embeds');
       const logits = [await text.step(image_features), await text.step(span(image_features, 3, 4))];

@@ -3,7 +3,6 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { onnxruntime } from '../../src/backends/onnxruntime/index.ts';
 import { VersusError } from '../../src/core/errors.ts';
 import type { ModelDef } from '../../src/core/model.ts';
 import { gridPositions, patchPositions, type Run } from '../../src/core/positions.ts';
@@ -18,6 +17,7 @@ import { fromCheckpointConfig } from '../../src/zoo/checkpoint/index.ts';
 import { buildDecoder, type DecoderConfig } from '../../src/zoo/decoder.ts';
 import { model } from '../../src/zoo/index.ts';
 import type { Qwen2VlConfig } from '../../src/zoo/qwen2-vl.ts';
+import { oneThread } from '../one-thread.ts';
 import { waves, withModel } from './run-model.ts';
 
 const tiny = model('qwen2-vl-tiny') as ModelDef<Qwen2VlConfig>;
@@ -175,7 +175,7 @@ describe('the tower', () => {
     const cacheDir = mkdtempSync(join(tmpdir(), 'versus-half-'));
     const outputs = async (precision: 'fp32' | 'fp16') => {
       const artifacts = await prepareArtifacts(tiny, { cacheDir, maxBytes: 1e9, precision });
-      const s = new Sessions(onnxruntime('cpu'), artifacts, { precision });
+      const s = new Sessions(oneThread(), artifacts, { precision });
       const patch_positions = patchPositions(40, 6, 2);
       const { image_features } = await s.run('vision', { pixel_values: pixels(1, 240), patch_positions });
       const decoder = new CachedDecoder(s, 'decoder', 'inputs_embeds');

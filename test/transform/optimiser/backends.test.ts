@@ -1,11 +1,11 @@
 import { describe, expect, it } from 'vitest';
-import { onnxruntime } from '../../../src/backends/onnxruntime/index.ts';
 import { tfjs } from '../../../src/backends/tfjs/index.ts';
 import { float32, type Tensors, toNumbers } from '../../../src/core/tensor.ts';
 import { GraphBuilder } from '../../../src/graph/builder.ts';
 import { interpret } from '../../../src/graph/interpret.ts';
 import { addOptimiser, type OptimiserSpec } from '../../../src/transform/optimiser/index.ts';
 import { workplace } from '../../backends/artifact.ts';
+import { oneThread } from '../../one-thread.ts';
 
 const files = workplace();
 const wave = (shape: number[], phase: number) =>
@@ -14,7 +14,7 @@ const wave = (shape: number[], phase: number) =>
     Array.from({ length: shape.reduce((n, d) => n * d, 1) }, (_, i) => 0.1 + Math.sin(i + phase) ** 2),
   );
 
-describe.each([onnxruntime('cpu'), tfjs('wasm')])('a step on $name', (backend) => {
+describe.each([oneThread(), tfjs('wasm')])('a step on $name', (backend) => {
   it.each<OptimiserSpec>([
     { kind: 'adamw' },
     { kind: 'sgd', momentum: 0.9, nesterov: true, weightDecay: 0.1 },

@@ -1,5 +1,4 @@
 import { describe, expect, it } from 'vitest';
-import { onnxruntime } from '../../../src/backends/onnxruntime/index.ts';
 import type { Graph } from '../../../src/core/graph.ts';
 import { elementCount, float32, type Tensors } from '../../../src/core/tensor.ts';
 import { GraphBuilder } from '../../../src/graph/builder.ts';
@@ -11,9 +10,10 @@ import {
   type StateTensor,
 } from '../../../src/transform/optimiser/index.ts';
 import { workplace } from '../../backends/artifact.ts';
+import { oneThread } from '../../one-thread.ts';
 
 const files = workplace();
-const backend = onnxruntime('cpu');
+const backend = oneThread();
 const SHAPES = { table: [6, 8], kernel: [4, 3, 2, 2], bias: [5], prime: [53] };
 
 /** A step whose loss reads the weights, and whose gradients are computed from them. */
