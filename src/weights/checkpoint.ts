@@ -106,11 +106,11 @@ async function* readAs(
   file.requireUnchanged(name);
 }
 
-/** Read into the widener's memory, and used where it leaves its results. */
-function* widened(file: SafetensorsFile, name: string, from: Narrow): Generator<Uint8Array, void> {
+/** Read into the widener's memory by another thread, while what was read before is used where the widener leaves its results. */
+async function* widened(file: SafetensorsFile, name: string, from: Narrow): AsyncGenerator<Uint8Array, void> {
   const widener = borrowWidener();
   try {
-    for (const piece of file.pieces(name, widener.source)) yield widener.widen(from, piece.byteLength);
+    for await (const piece of file.ahead(name, widener.sources)) yield* widener.widen(from, piece);
   } finally {
     giveBack(widener);
   }

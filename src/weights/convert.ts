@@ -56,11 +56,15 @@ function take(from: DType, source: Floats): void {
 /** Copies through a widener's memory. */
 function widen(from: Narrow, source: Uint8Array, target: Uint8Array): void {
   const widener = borrowWidener();
-  const step = widener.source.length;
-  for (let at = 0; at < source.length; at += step) {
-    const piece = source.subarray(at, at + step);
-    widener.source.set(piece);
-    target.set(widener.widen(from, piece.length), 2 * at);
+  const [place] = widener.sources;
+  let written = 0;
+  for (let at = 0; at < source.length; at += place.length) {
+    const piece = source.subarray(at, at + place.length);
+    place.set(piece);
+    for (const wide of widener.widen(from, place.subarray(0, piece.length))) {
+      target.set(wide, written);
+      written += wide.length;
+    }
   }
   giveBack(widener);
 }

@@ -42,6 +42,8 @@ export interface SafetensorsFile {
    * are small and work follows each, handing every read to another thread would cost more than the read.
    */
   pieces(name: string, buffer: Uint8Array): Iterable<Uint8Array>;
+  /** As `pieces`, into two buffers of one size in turn: while one is worked on, another thread reads into the other. */
+  ahead(name: string, buffers: readonly [Uint8Array, Uint8Array]): AsyncIterable<Uint8Array>;
   /** @throws VersusError `input` when the file with this tensor was changed since it was opened. */
   requireUnchanged(name: string): void;
   close(): Promise<void>;
@@ -207,6 +209,29 @@ class OneFile implements SafetensorsFile {
         at += got;
       }
       yield piece;
+    }
+  }
+
+  async *ahead(name: string, buffers: readonly [Uint8Array, Uint8Array]): AsyncGenerator<Uint8Array, void> {
+    const { offset, bytes } = this.need(name);
+    const step = buffers[0].byteLength;
+    const read = (done: number): Promise<Uint8Array> => {
+      const piece = buffers[(done / step) % 2]!.subarray(0, Math.min(step, bytes - done));
+      const reading = readFully(this.handle, piece, offset + done, this.path).then(() => piece);
+      // It may fail while the piece before is still worked on; who asks for this one is told.
+      reading.catch(() => {});
+      return reading;
+    };
+    let next = bytes > 0 ? read(0) : null;
+    try {
+      for (let done = step; next; done += step) {
+        const piece = await next;
+        next = done < bytes ? read(done) : null;
+        yield piece;
+      }
+    } finally {
+      // Whoever stops early gives the buffers to others: nothing may be written to them then.
+      await next?.catch(() => {});
     }
   }
 

@@ -118,6 +118,7 @@ export function mergeShards(
     read: async (name): Promise<Tensor> => need(name).read(name),
     stream: (name, chunkBytes, into) => need(name).stream(name, chunkBytes, into),
     pieces: (name, buffer) => need(name).pieces(name, buffer),
+    ahead: (name, buffers) => need(name).ahead(name, buffers),
     requireUnchanged: (name) => need(name).requireUnchanged(name),
     close: async () => {
       await Promise.all(opened.map((file) => file.close()));

@@ -1,5 +1,9 @@
-/** Bytes read and widened at a time: large beside a call to read, and a core's second cache holds them with their results. */
-const SOURCE_BYTES = 256 << 10;
+/** Bytes read at a time: large beside what it costs to have another thread read them. */
+const SOURCE_BYTES = 2 << 20;
+/** Bytes widened at a time: a core's second cache holds them with their results. */
+const STEP_BYTES = 256 << 10;
+/** Where results lie: behind two sources. */
+const RESULTS = 2 * SOURCE_BYTES;
 
 /** The types of 16 bits. */
 export type Narrow = 'float16' | 'bfloat16';
@@ -9,10 +13,10 @@ export type Narrow = 'float16' | 'bfloat16';
  * for it in JavaScript, and where files are read straight into that memory and results are used there, nothing is copied.
  */
 export interface Widener {
-  /** Where the numbers to be widened are put. */
-  readonly source: Uint8Array;
-  /** So many bytes of `source` as float32, valid until the next call. */
-  widen(from: Narrow, bytes: number): Uint8Array;
+  /** Where the numbers to be widened are put: two places, so that one is filled while the other is worked on. */
+  readonly sources: readonly [Uint8Array, Uint8Array];
+  /** What is in a part of a source, from its beginning, as float32 in pieces; each is valid until the next one is asked for. */
+  widen(from: Narrow, part: Uint8Array): Iterable<Uint8Array>;
 }
 
 const idle: Widener[] = [];
@@ -33,7 +37,7 @@ declare const WebAssembly: {
     module: object,
   ) => {
     readonly exports: { readonly memory: { readonly buffer: ArrayBuffer } } & Readonly<
-      Record<Narrow, (bytes: number) => void>
+      Record<Narrow, (at: number, end: number, to: number) => void>
     >;
   };
 };
@@ -45,10 +49,14 @@ function instantiate(): Widener {
   const { exports } = new WebAssembly.Instance(compiled);
   const { buffer } = exports.memory;
   return {
-    source: new Uint8Array(buffer, 0, SOURCE_BYTES),
-    widen: (from, bytes) => {
-      exports[from](bytes);
-      return new Uint8Array(buffer, SOURCE_BYTES, 2 * bytes);
+    sources: [new Uint8Array(buffer, 0, SOURCE_BYTES), new Uint8Array(buffer, SOURCE_BYTES, SOURCE_BYTES)],
+    *widen(from, part) {
+      const end = part.byteOffset + part.byteLength;
+      for (let at = part.byteOffset; at < end; at += STEP_BYTES) {
+        const next = Math.min(at + STEP_BYTES, end);
+        exports[from](at, next, RESULTS - 2 * at);
+        yield new Uint8Array(buffer, RESULTS, 2 * (next - at));
+      }
     },
   };
 }
@@ -81,10 +89,12 @@ const [and, or] = [vector(78), vector(80)];
 const [shiftLeft, shiftRight] = [vector(139), vector(140)];
 const [subtract, multiply, minimum] = [vector(229), vector(230), vector(234)];
 
-/** Parameter of both functions. */
-const BYTES = 0;
-/** Locals: where the next numbers are; vectors of eight, with parts of their results; one of four. */
-const [AT, NUMBERS, LOW, HIGH, FACTOR, SINGLES] = [1, 2, 3, 4, 5, 6];
+/** Parameters of both functions: where the next numbers are, where they end, and what leads from twice the one to its result. */
+const [AT, LAST, TO] = [0, 1, 2];
+/** Locals: vectors of eight, with parts of their results; one of four. */
+const [NUMBERS, LOW, HIGH, FACTOR, SINGLES] = [3, 4, 5, 6, 7];
+/** The address of a result. */
+const target = [...get(AT), ...i32(1), SHIFT_LEFT, ...get(TO), ADD];
 /** Vectors a turn of the loop. */
 const UNROLLED = 2;
 
@@ -104,7 +114,7 @@ const widenHalves = (store: (half: 0 | 1) => number[]): number[] => [
   ...[...get(NUMBERS), ...eight(0x8000), ...or, ...i32(3), ...shiftRight, ...set(HIGH)],
   ...[...get(NUMBERS), ...eight(0x8000), ...and, ...eight(SCALE), ...or, ...set(FACTOR)],
   ...([0, 1] as const).flatMap((half) => [
-    ...[...get(AT), ...i32(1), SHIFT_LEFT],
+    ...target,
     ...[...four(LEAST), ...get(LOW), ...get(HIGH), ...interleave(half), ...tee(SINGLES), ...subtract],
     ...[...four(0), ...minimum, ...get(SINGLES), ...subtract],
     ...[...four(0), ...get(FACTOR), ...interleave(half), ...multiply],
@@ -115,25 +125,25 @@ const widenHalves = (store: (half: 0 | 1) => number[]): number[] => [
 /** The upper half of a float32, above zeros. */
 const widenBrains = (store: (half: 0 | 1) => number[]): number[] =>
   ([0, 1] as const).flatMap((half) => [
-    ...[...get(AT), ...i32(1), SHIFT_LEFT],
+    ...target,
     ...[...four(0), ...get(NUMBERS), ...interleave(half)],
     ...store(half),
   ]);
 
-/** (bytes: i32), at least one; up to 31 more are widened. */
+/** (at: i32, end: i32, to: i32), at least one byte; up to 31 more are widened. */
 function widening(eightNumbers: typeof widenHalves): number[] {
   const turn = Array.from({ length: UNROLLED }, (_, i) => [
     ...[...get(AT), ...load(16 * i), ...set(NUMBERS)],
-    ...eightNumbers((half) => store(SOURCE_BYTES + 32 * i + 16 * half)),
+    ...eightNumbers((half) => store(32 * i + 16 * half)),
   ]);
   const next = [...get(AT), ...i32(16 * UNROLLED), ADD, ...tee(AT)];
-  const locals = [2, 1, I32, 5, V128];
+  const locals = [1, 5, V128];
   return [
     ...locals,
     ...LOOP,
     ...turn.flat(),
     ...next,
-    ...get(BYTES),
+    ...get(LAST),
     LESS_UNSIGNED,
     ...BRANCH_IF_TO_LOOP,
     END,
@@ -142,7 +152,8 @@ function widening(eightNumbers: typeof widenHalves): number[] {
 }
 
 function moduleBytes(): Uint8Array {
-  const pages = (3 * SOURCE_BYTES) >> 16;
+  // One more, since up to 31 numbers more are widened than are asked for.
+  const pages = ((RESULTS + 2 * STEP_BYTES) >> 16) + 1;
   const functions = { float16: widening(widenHalves), bfloat16: widening(widenBrains) } satisfies Record<
     Narrow,
     number[]
@@ -150,7 +161,7 @@ function moduleBytes(): Uint8Array {
   const exported = Object.keys(functions).map((name, i) => [...sized(text(name)), 0, i]);
   return Uint8Array.from([
     ...[0, ...text('asm'), 1, 0, 0, 0],
-    ...section(1, [1, 0x60, 1, I32, 0]), // one type of function
+    ...section(1, [1, 0x60, 3, I32, I32, I32, 0]), // one type of function
     ...section(3, [2, 0, 0]), // two functions, of that type
     ...section(5, [1, 0, ...unsigned(pages)]), // one memory
     ...section(7, [3, ...sized(text('memory')), 2, 0, ...exported.flat()]), // what is exported

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rm, stat, symlink, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
@@ -77,6 +77,47 @@ describe('reading', () => {
     }
     expect(sum).toBe((999 * 1000) / 2);
     await file.close();
+  });
+
+  describe('ahead, into two buffers', () => {
+    const bytes = Uint8Array.from({ length: 1000 }, (_, i) => i % 251);
+    let path: string;
+    beforeAll(async () => {
+      path = join(folder, 'ahead.safetensors');
+      await writeSafetensors(path, { all: tensor('uint8', [1000], bytes), none: float32([0], []) });
+    });
+    const buffers = (size: number) => [new Uint8Array(size), new Uint8Array(size)] as const;
+
+    it.each([64, 500, 1000, 4096])('gives all of a tensor, %i bytes at a time', async (size) => {
+      const file = await openSafetensors(path);
+      const pieces: Uint8Array[] = [];
+      for await (const piece of file.ahead('all', buffers(size))) pieces.push(piece.slice());
+      for await (const piece of file.ahead('none', buffers(size))) pieces.push(piece);
+      await file.close();
+      expect(Buffer.concat(pieces).equals(Buffer.from(bytes))).toBe(true);
+      expect(pieces).toHaveLength(Math.ceil(1000 / size));
+    });
+
+    it('writes nothing more once somebody has stopped early', async () => {
+      const file = await openSafetensors(path);
+      const two = buffers(100);
+      for await (const piece of file.ahead('all', two)) if (piece[0] === 100) break;
+      for (const buffer of two) buffer.fill(7);
+      await file.close();
+      expect([...two[0], ...two[1]].every((byte) => byte === 7)).toBe(true);
+    });
+
+    it('says where a file ends that was cut after it was opened, though nobody waits for that piece yet', async () => {
+      const cut = join(folder, 'cut.safetensors');
+      await writeSafetensors(cut, { all: tensor('uint8', [1000], bytes) });
+      const file = await openSafetensors(cut);
+      await truncate(cut, (await stat(cut)).size - 500);
+      const read = async () => {
+        for await (const _ of file.ahead('all', buffers(400))) await new Promise((r) => setTimeout(r, 20));
+      };
+      await expect(read()).rejects.toThrow(/ends at byte/);
+      await file.close();
+    });
   });
 
   it('opens a folder, an index with shards, and only plain file names', async () => {
