@@ -122,7 +122,7 @@ export default defineConfig({
       use(imagePrompt, { promptTokens: 4, newTokens: 2 }, ['llava']),
     ],
   }],
-  backends: [onnxruntime('cpu')],
+  backends: [onnxruntime('cpu', { session: { threads: 1 } })],
   profiles: { smoke: { tier: 'smoke', rounds: 1, memoryRounds: 0, minTimeMs: 1, minRepetitions: 1, warmupRepetitions: 0, timeoutMs: 60000 } },
 });
 `;

@@ -11,7 +11,11 @@ const sleepMs = Number(process.env.VERSUS_TEST_SLEEP_MS ?? '5');
 
 export default defineConfig({
   suites: [widths],
-  backends: [onnxruntime('cpu'), plugin('plugin', { sleepMs }), plugin('liar', { add: 1 })],
+  backends: [
+    onnxruntime('cpu', { session: { threads: 1 } }),
+    plugin('plugin', { sleepMs }),
+    plugin('liar', { add: 1 }),
+  ],
   datasets: [flats],
   reporters: [lines],
   profiles: {
