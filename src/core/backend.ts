@@ -183,6 +183,8 @@ export interface TrainingTraits {
   readonly fixedBatchNorm?: boolean;
   /** Options with which a step is opened; what a caller names has the last word. */
   readonly open?: Partial<OpenOptions>;
+  /** Options beside them for a step that computes something twice on purpose, which the runtime would else merge again. */
+  readonly recomputing?: Partial<OpenOptions>;
 }
 
 /** A runtime on a device. Everything heavy (native modules, probing) happens inside `probe` and `open`, never on import. */

@@ -12,6 +12,7 @@ import { graphCost } from '../graph/cost.ts';
 import { partly, withAdapters } from '../training/adapters.ts';
 import { type Arranged, arrange, countOf, headOf, type Learning } from '../training/arrange.ts';
 import { type Forward, forwardOf, type Sizes } from '../training/forward/index.ts';
+import { openingOf } from '../training/opening.ts';
 import { judging, type StepParts, stepParts } from '../training/parts.ts';
 import { stepMemory } from '../training/predict.ts';
 import { type StepOptions, type TrainingStep, trainingStep } from '../training/step.ts';
@@ -97,7 +98,7 @@ export async function setUp({
     ...{ step, forward, head, weights, tokenizer },
     parts: await stepParts(forward, options, step),
     judging: judging(judged, step, training),
-    open: training.open ?? {},
+    open: openingOf(step, training),
     graphs: Object.keys(graphs),
     before: start,
     facts: factsOf(graphs, arranged, step, params),
