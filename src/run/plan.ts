@@ -4,7 +4,7 @@ import type { Config, Profile } from '../core/config.ts';
 import { VersusError } from '../core/errors.ts';
 import type { Cell, Status, SuiteInfo } from '../core/record.ts';
 import { type Arm, type Suite, TIERS, type Tier, type Use } from '../core/suite.ts';
-import { breadthOf, takesIn } from './breadth.ts';
+import { breadthOf, suits, takesIn } from './breadth.ts';
 import { checkFilter, matcher, type PlanFilter } from './filter.ts';
 
 /** What each backend of the config said when it was probed, by name. */
@@ -34,6 +34,7 @@ export interface Plan {
  * Suites × workloads × batches × arms × backends × precisions, as far as profile and filter go.
  * Batches without a tier belong to every tier; arms without one to `default`.
  * A backend that the user did not name is asked for as much of a suite as `breadth.ts` gives it.
+ * What a backend must have to take an arm at all is the arm's to say (`Arm.needs`).
  * A backend that is unavailable or an oracle, or a precision that a backend lacks here, is planned only where the user named it.
  * @throws VersusError `usage` for unknown names, colliding cells and a filter that leaves nothing.
  */
@@ -119,10 +120,11 @@ function* cellsOf(
         for (const backend of config.backends) {
           const asked = named(filter.backends, backend.name);
           if (filter.backends?.length ? !asked : backend.oracle) continue;
+          if (!suits(backend, arm)) continue;
           const probe = probes.get(backend.name);
           if (probe && !asked) {
             const breadth = breadthOf(backend, probe, tier);
-            if (!takesIn(breadth, suite, arm, batch)) continue;
+            if (!takesIn(breadth, suite, arm, batch, { backend, tier })) continue;
           }
           for (const precision of suite.precisions ?? chosen) {
             if (filter.precisions?.length && !filter.precisions.includes(precision)) continue;
