@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { type Availability, PRECISIONS, type Precision } from '../core/backend.ts';
+import { type Availability, type Backend, PRECISIONS, type Precision } from '../core/backend.ts';
 import type { Config, Profile } from '../core/config.ts';
 import { VersusError } from '../core/errors.ts';
 import type { Cell, Status, SuiteInfo } from '../core/record.ts';
@@ -83,7 +83,9 @@ export function plan(config: Config, filter: PlanFilter, probes: Probes): Plan {
     cells,
     blocked,
     software,
-    suites: suites.filter(({ name }) => cells.some((cell) => cell.suite === name)).map(infoOf),
+    suites: suites
+      .filter(({ name }) => cells.some((cell) => cell.suite === name))
+      .map((suite) => infoOf(suite, config.backends)),
   };
 }
 
@@ -191,14 +193,18 @@ function inShard(cell: Cell, shard: PlanFilter['shard']): boolean {
   return createHash('sha256').update(key).digest().readUInt32LE(0) % shard.of === shard.index - 1;
 }
 
-function infoOf(suite: Suite): SuiteInfo {
+function infoOf(suite: Suite, backends: readonly Backend[]): SuiteInfo {
   const [first, ...others] = suite.arms.map((arm) => arm.name);
+  const only = suite.arms
+    .filter(({ needs }) => needs !== undefined)
+    .map((arm) => [arm.name, backends.filter((of) => suits(of, arm)).map(({ name }) => name)] as const);
   return {
     name: suite.name,
     question: suite.question,
     headline: suite.headline,
     contrasts: suite.contrasts ?? (first ? others.map((other) => [first, other] as const) : []),
     metrics: Object.fromEntries(suite.uses.map((use) => [use.workload.name, use.workload.metrics])),
+    ...(only.length > 0 && { only: Object.fromEntries(only) }),
     ...(suite.growth && { growth: suite.growth }),
   };
 }
