@@ -15,7 +15,7 @@ export const RUNTIMES: readonly string[] = [
   'test/{backends,workloads}/**/*.test.ts',
   'test/graph/{infer.operators,interpret.*,onnx/fixtures}.test.ts',
   'test/pretrained/shipped.test.ts',
-  'test/training/{autograd,checkpoint,half,lora-models,recompute,run,trainer}.test.ts',
+  'test/training/{autograd,checkpoint,half,lora-models,opening,recompute,run,trainer}.test.ts',
   'test/transform/{fold-if,moves,precision}.test.ts',
   'test/transform/{gradient/onnxruntime,gradient/ops-grad,optimiser/backends,optimiser/blocks}.test.ts',
   'test/verify/{attention,bad-input,bisect,fixtures,model,qwen2-vl,training}.test.ts',

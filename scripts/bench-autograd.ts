@@ -12,7 +12,7 @@ import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { onnxruntime } from '../src/backends/onnxruntime/index.ts';
-import { autogradTrainer } from '../src/backends/tfjs/autograd/index.ts';
+import { openAutogradSession } from '../src/backends/tfjs/autograd/index.ts';
 import type { ModelDef } from '../src/core/model.ts';
 import { random } from '../src/core/random.ts';
 import { readParam } from '../src/core/read-param.ts';
@@ -83,7 +83,8 @@ async function opened(which: 'ours' | 'theirs', { model, sizes }: Case): Promise
     const weights: Tensors = {};
     for (const param of params) weights[param.name] = await readParam(source, param);
     await source.close();
-    const trainer = await autogradTrainer(model, sizes, { weights, optimiser: ADAMW });
+    const given = { sizes, weights, optimiser: ADAMW };
+    const trainer = await openAutogradSession('wasm', model, given, { precision: 'fp32' });
     return {
       step: async () => (await trainer.run(batch, scalars())).loss,
       tensors: () => trainer.peakBytes,

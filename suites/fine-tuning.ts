@@ -35,11 +35,19 @@ const PHI: Readonly<Record<string, string>> = {
   all: 'full',
 };
 
+const AUTOGRAD = 'full by the runtime’s autograd';
+
 interface Contender {
   readonly name: string;
   readonly model: ModelDef;
   readonly settings?: Settings;
 }
+
+/** Full fine-tuning by the runtime's own autograd, where it has one: what a user would pick instead of our graph. */
+const byAutograd = (of: Contender, tier: Tier, more: Partial<Arm> = {}): Arm => ({
+  ...arm(of, 'full', tier, { name: `${of.name} ${AUTOGRAD}`, needs: 'autograd', ...more }),
+  params: { ...of.settings, ...FULL, by: 'autograd' },
+});
 
 const arm = (
   { name, model: of, settings }: Contender,
@@ -112,6 +120,8 @@ export default defineSuite({
     arm(VIT_S, 'LoRA r=8', 'default'),
     arm(SHAPES_VIT, 'LoRA r=64', 'default', FEW),
     arm(SHAPES_VIT, 'QLoRA', 'default', FEW),
+    byAutograd(SHAPES_VIT, 'default', FEW),
+    byAutograd(VIT_S, 'release'),
     arm(VIT_S, 'LoRA r=64', 'release'),
     arm(VIT_S, 'QLoRA', 'release'),
     arm(SHAPES_VLM, 'full', 'default', FEW),
@@ -136,6 +146,7 @@ export default defineSuite({
     ...[VIT_S, SHAPES_VIT].flatMap(({ name }) =>
       ['LoRA r=8', 'LoRA r=64', 'QLoRA'].map((way) => [`${name} full`, `${name} ${way}`] as const),
     ),
+    ...[VIT_S, SHAPES_VIT].map(({ name }) => [`${name} full`, `${name} ${AUTOGRAD}`] as const),
     ['shapes-vlm full', 'shapes-vlm LoRA r=8'],
     ['florence-2-tiny all', 'florence-2-tiny LoRA r=8'],
     ...Object.keys(FLORENCE).flatMap((label) =>

@@ -1,5 +1,6 @@
+import type { AutogradOptions, AutogradSession } from './autograd.ts';
 import type { ValueInfo } from './graph.ts';
-import type { Artifact } from './model.ts';
+import type { Artifact, ModelDef } from './model.ts';
 import type { DType, Tensor, Tensors } from './tensor.ts';
 
 /**
@@ -183,6 +184,8 @@ export interface TrainingTraits {
   readonly fixedBatchNorm?: boolean;
   /** Options with which a step is opened; what a caller names has the last word. */
   readonly open?: Partial<OpenOptions>;
+  /** Options beside them for a step that computes something twice on purpose, which the runtime would else merge again. */
+  readonly recomputing?: Partial<OpenOptions>;
 }
 
 /** A runtime on a device. Everything heavy (native modules, probing) happens inside `probe` and `open`, never on import. */
@@ -209,4 +212,11 @@ export interface Backend {
    * @throws VersusError as `open`; `input` when `keep` names an output that the graph lacks
    */
   openResident?(artifact: Artifact, options: OpenOptions, keep: readonly string[]): Promise<ResidentSession>;
+  /**
+   * A model written in the runtime's own operators, for its own autograd to train: what a user would take in place of a step graph.
+   * Absent where the runtime has no autograd.
+   *
+   * @throws VersusError `unsupported` for models that nobody wrote so and precisions that it lacks, else as `open`
+   */
+  openAutograd?(model: ModelDef, given: AutogradOptions, options: OpenOptions): Promise<AutogradSession>;
 }

@@ -156,6 +156,8 @@ export interface SuiteInfo {
   readonly contrasts: readonly (readonly [string, string])[];
   /** Metrics by workload name. */
   readonly metrics: Readonly<Record<string, readonly Metric[]>>;
+  /** Of arms that need something of a backend: the backends of the config that have it, by arm. */
+  readonly only?: Readonly<Record<string, readonly string[]>>;
   /** Which arms are one contender at several sizes; left out where there are none. */
   readonly growth?: Growth;
 }

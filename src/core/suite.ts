@@ -18,6 +18,11 @@ export interface Arm {
   /** Left to the backends that are asked for everything: on others it would say again what another arm says. */
   readonly mainBackendsOnly?: true;
   /**
+   * What a backend must have (`Backend.openAutograd`); others are never asked. A backend that has it is asked for the arm and for
+   * what it is contrasted with, however little else of the suite it is asked for.
+   */
+  readonly needs?: 'autograd';
+  /**
    * What it sets in the params of every workload, over those of the use: how it differs from other arms with the same model.
    * Plain JSON; it is recorded.
    */

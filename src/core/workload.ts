@@ -1,3 +1,4 @@
+import type { AutogradOptions, AutogradSession } from './autograd.ts';
 import type { OpenOptions, ResidentSession, Session, TrainingTraits } from './backend.ts';
 import type { Dataset } from './dataset.ts';
 import type { ModelDef } from './model.ts';
@@ -46,6 +47,8 @@ export interface Job<P = unknown> {
     keep: (output: string) => boolean,
     options?: Partial<OpenOptions>,
   ): Promise<ResidentSession>;
+  /** The model, trained by the backend's own autograd; absent where it has none. Its time is booked as `load`, too. */
+  openAutograd?(given: AutogradOptions): Promise<AutogradSession>;
   /** A prepared dataset by name. */
   dataset(name: string): Promise<Dataset>;
   /** False when weights are seeded: quality is then not worth computing. */

@@ -122,7 +122,8 @@ export function absences(view: SuiteView): string[] {
   const ran = groupBy(view.cells, ({ backend }) => backend);
   const without = (name: string): string[] => {
     const mine = new Set(ran.get(name)?.map(({ arm }) => arm));
-    return arms.filter((arm) => !mine.has(arm));
+    const can = (arm: string): boolean => view.info.only?.[arm]?.includes(name) ?? true;
+    return arms.filter((arm) => !mine.has(arm) && can(arm));
   };
   const partly = view.backends.filter(({ name, available }) => available && without(name).length > 0);
   const unasked = [...groupBy(partly, ({ name }) => JSON.stringify(without(name))).values()].map((same) => {

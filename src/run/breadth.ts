@@ -27,16 +27,40 @@ export function breadthOf(backend: Backend, probe: Availability, tier: Tier): Br
   return ({ smoke: 'one', default: 'lowest', release: 'all' } as const)[tier];
 }
 
-/** Whether a breadth takes in an arm at a batch. */
-export function takesIn(breadth: Breadth, suite: Suite, arm: Arm, batch: Use['batches'][number]): boolean {
+/** Whether a backend has what an arm needs. */
+export const suits = (backend: Backend, { needs }: Arm): boolean =>
+  needs === undefined || backend.openAutograd !== undefined;
+
+/**
+ * Whether a breadth takes in an arm at a batch. Beside what it has of every suite, `lowest` has what hardly any other backend can
+ * be asked: arms that need what this one has, and those of the tier that they are contrasted with.
+ */
+export function takesIn(
+  breadth: Breadth,
+  suite: Suite,
+  arm: Arm,
+  batch: Use['batches'][number],
+  { backend, tier }: { readonly backend: Backend; readonly tier: Tier },
+): boolean {
   if (breadth === 'all') return true;
+  const lowestBatches = lowest(suite.uses.flatMap((use) => use.batches.map((of) => of.tier ?? 'smoke')));
+  if ((batch.tier ?? 'smoke') !== lowestBatches) return false;
+  if (breadth === 'lowest' && isOfAPair(suite, arm, backend, tier)) return true;
   if (arm.mainBackendsOnly) return false;
-  const tierOf = (of: Arm): Tier => of.tier ?? 'default';
   const arms = suite.arms.filter(({ mainBackendsOnly }) => !mainBackendsOnly);
   const lowestArms = lowest(arms.map(tierOf));
-  const lowestBatches = lowest(suite.uses.flatMap((use) => use.batches.map(({ tier }) => tier ?? 'smoke')));
-  if (tierOf(arm) !== lowestArms || (batch.tier ?? 'smoke') !== lowestBatches) return false;
+  if (tierOf(arm) !== lowestArms) return false;
   return breadth === 'lowest' || arm === arms.find((other) => tierOf(other) === lowestArms);
 }
 
+/** It needs something of this backend, or is contrasted with an arm of the tier that does. */
+function isOfAPair(suite: Suite, arm: Arm, backend: Backend, tier: Tier): boolean {
+  const own = suite.arms.filter(
+    (other) => other.needs && suits(backend, other) && TIERS.indexOf(tierOf(other)) <= TIERS.indexOf(tier),
+  );
+  const pairs = (suite.contrasts ?? []).filter((pair) => pair.includes(arm.name));
+  return own.some((other) => other === arm || pairs.some((pair) => pair.includes(other.name)));
+}
+
+const tierOf = ({ tier }: Arm): Tier => tier ?? 'default';
 const lowest = (tiers: readonly Tier[]): Tier => TIERS.find((tier) => tiers.includes(tier))!;

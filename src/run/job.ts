@@ -67,16 +67,20 @@ export async function openJob(
 ): Promise<OpenJob> {
   const sessions: Opened[] = [];
   let loadMs = 0;
-  const opening = async <S extends Opened>(graphName: string, open: (artifact: Artifact) => Promise<S>) => {
-    const artifact = built.artifacts[graphName];
-    if (!artifact) throw noGraph(subject, graphName, Object.keys(built.artifacts));
+  const booked = async <S extends Opened>(open: () => Promise<S>): Promise<S> => {
     const start = performance.now();
-    const session = await open(artifact);
+    const session = await open();
     loadMs += performance.now() - start;
     sessions.push(session);
     return session;
   };
+  const opening = async <S extends Opened>(graphName: string, open: (artifact: Artifact) => Promise<S>) => {
+    const artifact = built.artifacts[graphName];
+    if (!artifact) throw noGraph(subject, graphName, Object.keys(built.artifacts));
+    return booked(() => open(artifact));
+  };
   const opened = { ...options, precision: subject.precision };
+  const { backend } = subject;
   const job: Job = {
     model: subject.model,
     built: built.model,
@@ -90,6 +94,9 @@ export async function openJob(
       opening(graphName, (artifact) =>
         openArtifactResident(subject.backend, artifact, { ...asked, ...opened }, keep),
       ),
+    ...(backend.openAutograd && {
+      openAutograd: (given) => booked(() => backend.openAutograd!(subject.model, given, opened)),
+    }),
     async dataset(name) {
       const found = config.datasets.find((dataset) => dataset.name === name);
       if (!found) {

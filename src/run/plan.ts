@@ -1,10 +1,10 @@
 import { createHash } from 'node:crypto';
-import { type Availability, PRECISIONS, type Precision } from '../core/backend.ts';
+import { type Availability, type Backend, PRECISIONS, type Precision } from '../core/backend.ts';
 import type { Config, Profile } from '../core/config.ts';
 import { VersusError } from '../core/errors.ts';
 import type { Cell, Status, SuiteInfo } from '../core/record.ts';
 import { type Arm, type Suite, TIERS, type Tier, type Use } from '../core/suite.ts';
-import { breadthOf, takesIn } from './breadth.ts';
+import { breadthOf, suits, takesIn } from './breadth.ts';
 import { checkFilter, matcher, type PlanFilter } from './filter.ts';
 
 /** What each backend of the config said when it was probed, by name. */
@@ -34,6 +34,7 @@ export interface Plan {
  * Suites × workloads × batches × arms × backends × precisions, as far as profile and filter go.
  * Batches without a tier belong to every tier; arms without one to `default`.
  * A backend that the user did not name is asked for as much of a suite as `breadth.ts` gives it.
+ * What a backend must have to take an arm at all is the arm's to say (`Arm.needs`).
  * A backend that is unavailable or an oracle, or a precision that a backend lacks here, is planned only where the user named it.
  * @throws VersusError `usage` for unknown names, colliding cells and a filter that leaves nothing.
  */
@@ -82,7 +83,9 @@ export function plan(config: Config, filter: PlanFilter, probes: Probes): Plan {
     cells,
     blocked,
     software,
-    suites: suites.filter(({ name }) => cells.some((cell) => cell.suite === name)).map(infoOf),
+    suites: suites
+      .filter(({ name }) => cells.some((cell) => cell.suite === name))
+      .map((suite) => infoOf(suite, config.backends)),
   };
 }
 
@@ -119,10 +122,11 @@ function* cellsOf(
         for (const backend of config.backends) {
           const asked = named(filter.backends, backend.name);
           if (filter.backends?.length ? !asked : backend.oracle) continue;
+          if (!suits(backend, arm)) continue;
           const probe = probes.get(backend.name);
           if (probe && !asked) {
             const breadth = breadthOf(backend, probe, tier);
-            if (!takesIn(breadth, suite, arm, batch)) continue;
+            if (!takesIn(breadth, suite, arm, batch, { backend, tier })) continue;
           }
           for (const precision of suite.precisions ?? chosen) {
             if (filter.precisions?.length && !filter.precisions.includes(precision)) continue;
@@ -189,14 +193,18 @@ function inShard(cell: Cell, shard: PlanFilter['shard']): boolean {
   return createHash('sha256').update(key).digest().readUInt32LE(0) % shard.of === shard.index - 1;
 }
 
-function infoOf(suite: Suite): SuiteInfo {
+function infoOf(suite: Suite, backends: readonly Backend[]): SuiteInfo {
   const [first, ...others] = suite.arms.map((arm) => arm.name);
+  const only = suite.arms
+    .filter(({ needs }) => needs !== undefined)
+    .map((arm) => [arm.name, backends.filter((of) => suits(of, arm)).map(({ name }) => name)] as const);
   return {
     name: suite.name,
     question: suite.question,
     headline: suite.headline,
     contrasts: suite.contrasts ?? (first ? others.map((other) => [first, other] as const) : []),
     metrics: Object.fromEntries(suite.uses.map((use) => [use.workload.name, use.workload.metrics])),
+    ...(only.length > 0 && { only: Object.fromEntries(only) }),
     ...(suite.growth && { growth: suite.growth }),
   };
 }

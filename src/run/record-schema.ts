@@ -147,6 +147,7 @@ const LINES: Readonly<Record<RecordLine['type'], Check>> = {
         headline: listOf(text),
         contrasts: listOf(listOf(text)),
         metrics: mapOf(listOf(METRIC)),
+        only: optional(mapOf(listOf(text))),
         growth: optional(GROWTH),
       }),
     ),

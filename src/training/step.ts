@@ -52,6 +52,8 @@ export interface TrainingStep {
   readonly norm?: string;
   /** Output: 1 where the step was taken, 0 where a gradient overflowed; with a scaled loss. */
   readonly finite?: string;
+  /** Some of it is computed twice, to keep within a memory budget: to be opened as `openingOf` says. */
+  readonly recomputes?: true;
   /** What all micro-batches of a step but the last go through, where it has several. */
   readonly accumulation?: Accumulation;
 }
@@ -85,7 +87,8 @@ export async function trainingStep(forward: Forward, options: StepOptions): Prom
     ...(microBatches > 1 && { microBatches }),
     ...(lossScale && { lossScale }),
   });
-  const { graph, state } = await finished(backward, update.state, forward.loss, options);
+  const { graph, state, recomputes } = await finished(backward, update.state, forward.loss, options);
+  const adding = microBatches > 1 ? await accumulation(forward, options) : null;
   // Micro-batches read the weights in their own shape.
   const blocks = target?.processor && microBatches === 1;
   return {
@@ -96,17 +99,23 @@ export async function trainingStep(forward: Forward, options: StepOptions): Prom
     loss: forward.loss,
     ...(update.norm && { norm: update.norm }),
     ...(update.finite && { finite: update.finite }),
-    ...(microBatches > 1 && { accumulation: await accumulation(forward, options) }),
+    ...((recomputes || adding?.recomputes) && { recomputes: true }),
+    ...(adding && { accumulation: adding.accumulation }),
   };
 }
 
-async function accumulation(forward: Forward, options: StepOptions): Promise<Accumulation> {
+async function accumulation(
+  forward: Forward,
+  options: StepOptions,
+): Promise<{ accumulation: Accumulation; recomputes: boolean }> {
   const backward = await backwardOf(forward, options);
   const { g, trained, params, lossScale } = backward;
-  const { graph, state } = await finished(backward, addAccumulation(g, trained), forward.loss, options);
+  const sums = addAccumulation(g, trained);
+  const { graph, state, recomputes } = await finished(backward, sums, forward.loss, options);
   const changed = new Set(state.map((s) => s.input));
   const reads = params.map((p) => p.name).filter((name) => !changed.has(name));
-  return { graph, state, reads, scalars: lossScale ? [lossScale.name] : [] };
+  const scalars = lossScale ? [lossScale.name] : [];
+  return { accumulation: { graph, state, reads, scalars }, recomputes };
 }
 
 /** What was appended, as the target computes it, in an order in which the state may be written over. */
@@ -115,7 +124,7 @@ async function finished(
   own: readonly StateTensor[],
   loss: string,
   { target, memoryBudget: bytes }: StepOptions,
-): Promise<{ graph: Graph; state: readonly StateTensor[] }> {
+): Promise<{ graph: Graph; state: readonly StateTensor[]; recomputes: boolean }> {
   const state = [...own, ...running].map(
     (s): StateTensor => (transposed.has(s.of) ? { ...s, transposed: true } : s),
   );
@@ -123,7 +132,8 @@ async function finished(
   const placed = new Set(state.map((s) => s.output));
   const ordered = (graph: Graph): Graph => leastPeak(orderedUpdates(graph, state), placed);
   const bytesFor = (graph: Graph): number => stepMemory({ graph: ordered(graph), state }).total;
-  const within =
-    bytes === undefined ? made : recomputed(leastPeak(made, placed), { loss, bytes, bytesFor, placed });
-  return { graph: ordered(within), state };
+  if (bytes === undefined) return { graph: ordered(made), state, recomputes: false };
+  const least = leastPeak(made, placed);
+  const within = recomputed(least, { loss, bytes, bytesFor, placed });
+  return { graph: ordered(within), state, recomputes: within !== least };
 }

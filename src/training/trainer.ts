@@ -5,6 +5,7 @@ import { readParam } from '../core/read-param.ts';
 import { allocate, elementCount, float32, type Tensor, type Tensors, toNumbers } from '../core/tensor.ts';
 import { openArtifactResident, prepareArtifacts } from '../weights/index.ts';
 import { asParameter, parameterShape, stored } from './layout.ts';
+import { openingOf } from './opening.ts';
 import type { TrainingStep } from './step.ts';
 import { wholeWeights } from './whole.ts';
 
@@ -55,7 +56,7 @@ export class Trainer {
     state: Tensors = {},
   ): Promise<Trainer> {
     const { backend, cacheDir, maxBytes, taken = 0 } = options;
-    const open: OpenOptions = { precision: 'fp32', ...backend.training?.open, ...options.open };
+    const open: OpenOptions = { precision: 'fp32', ...openingOf(step, backend.training, options.open) };
     const weights = await wholeWeights(model);
     const adding = step.accumulation;
     const build = () => ({ step: step.graph, ...(adding && { accumulation: adding.graph }) });

@@ -34,7 +34,8 @@ interface Choice {
 /**
  * The graph of a forward and a backward pass within a memory budget: parts of the forward pass keep only what later parts read, and
  * are computed once more when the backward pass comes to them (Chen et al., 2016). Results are the same to the bit. Of all that fits,
- * what computes the least again. To be run by what merges no equal nodes, and in the order of the nodes.
+ * what computes the least again. To be run by what merges no equal
+ * nodes (`training/opening.ts`), and in the order of the nodes.
  *
  * @param graph in the order in which it is to run
  * @throws VersusError `usage` when no way of it fits; says the least that is possible

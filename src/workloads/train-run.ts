@@ -1,19 +1,15 @@
 import type { ResidentSession, Residents } from '../core/backend.ts';
-import { float32, type Tensors } from '../core/tensor.ts';
+import { float32 } from '../core/tensor.ts';
 import type { Activity, Job, Step } from '../core/workload.ts';
 import { Batches } from '../training/batches.ts';
 import type { Example } from '../training/examples.ts';
-import { adamCorrections, rateAt } from '../training/schedule.ts';
 import { Trainer } from '../training/trainer.ts';
 import { transferOf } from '../training/transfer.ts';
+import { openAutograd } from './train-autograd.ts';
 import { scoresOf } from './train-scores.ts';
 import { fedTo, opening, setupOf } from './train-sessions.ts';
-import { BETAS, type Setup, type TrainParams } from './train-setup.ts';
-
-/** Batches that are cycled through while timing. */
-const HELD = 4;
-/** Steps whose losses are compared between backends. */
-const COMPARED = 3;
+import type { Setup, TrainParams } from './train-setup.ts';
+import { COMPARED, Held, scalarsAt, timedScalars } from './train-work.ts';
 
 /** A case of `train` in its worker. */
 export async function openTraining(job: Job<TrainParams>): Promise<Activity> {
@@ -32,6 +28,8 @@ export async function openTraining(job: Job<TrainParams>): Promise<Activity> {
       ...(setup.before && { before: setup.before.text }),
     });
   const batches = batchesOf(examples.train);
+  // What its losses are compared with are those of our step.
+  if (job.params.by === 'autograd' && job.pass !== 'reference') return openAutograd(job, setup, batches);
   const kept = new Set(setup.step.state.map((s) => s.output));
   const session = await opening(job, 'step', (output) => kept.has(output));
   const start = (): Promise<Trainer> =>
@@ -62,21 +60,12 @@ export async function openTraining(job: Job<TrainParams>): Promise<Activity> {
   } satisfies Activity;
 }
 
-/** The numbers that change with every step, of `of` steps in all. */
-function scalarsAt({ rate }: TrainParams, step: number, of: number): Record<string, number> {
-  const warmup = Math.floor(of / 10);
-  // A warm-up counts from nothing, which would waste the first step.
-  const lr = rateAt({ kind: 'cosine', rate, warmup, steps: of }, warmup > 0 ? step + 1 : step);
-  return { lr, ...adamCorrections(step + 1, BETAS) };
-}
-
 /** The timed work: one trainer that goes on and on, and the parts of its step beside it. */
 class Timing {
   readonly #job: Job<TrainParams>;
   readonly #setup: Setup;
-  readonly #batches: Batches;
   readonly #start: () => Promise<Trainer>;
-  readonly #held: Tensors[] = [];
+  readonly #held: Held;
   #trainer: Trainer | null = null;
   #parts: { forward: ResidentSession; backward: ResidentSession } | null = null;
   #gradients: Residents = {};
@@ -84,14 +73,14 @@ class Timing {
   constructor(job: Job<TrainParams>, setup: Setup, batches: Batches, start: () => Promise<Trainer>) {
     this.#job = job;
     this.#setup = setup;
-    this.#batches = batches;
+    this.#held = new Held(batches);
     this.#start = start;
   }
 
   async *steps(): AsyncGenerator<Step, void> {
     this.#trainer ??= await this.#start();
     const trainer = this.#trainer;
-    const batch = await this.#batch(trainer.steps);
+    const batch = await this.#held.at(trainer.steps);
     const items = this.#job.batch;
     if (this.#job.pass === 'speed') {
       const { forward, backward } = await this.#open();
@@ -106,15 +95,8 @@ class Timing {
         },
       };
     }
-    // A rate so small that the weights stay where speed is that of training, however many repetitions there are.
-    const scalars = { lr: this.#job.params.rate / 100, ...adamCorrections(trainer.steps + 1, BETAS) };
+    const scalars = timedScalars(this.#job.params, trainer.steps);
     yield { phase: 'step', items, run: () => trainer.run(batch, scalars) };
-  }
-
-  async #batch(step: number): Promise<Tensors> {
-    const at = step % HELD;
-    this.#held[at] ??= await this.#batches.at(at);
-    return this.#held[at];
   }
 
   async #open(): Promise<{ forward: ResidentSession; backward: ResidentSession }> {

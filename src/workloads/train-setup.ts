@@ -1,3 +1,4 @@
+import type { AutogradOptions } from '../core/autograd.ts';
 import type { OpenOptions } from '../core/backend.ts';
 import { VersusError } from '../core/errors.ts';
 import type { Graph } from '../core/graph.ts';
@@ -12,6 +13,7 @@ import { graphCost } from '../graph/cost.ts';
 import { partly, withAdapters } from '../training/adapters.ts';
 import { type Arranged, arrange, countOf, headOf, type Learning } from '../training/arrange.ts';
 import { type Forward, forwardOf, type Sizes } from '../training/forward/index.ts';
+import { openingOf } from '../training/opening.ts';
 import { judging, type StepParts, stepParts } from '../training/parts.ts';
 import { stepMemory } from '../training/predict.ts';
 import { type StepOptions, type TrainingStep, trainingStep } from '../training/step.ts';
@@ -20,6 +22,11 @@ import { seeded } from '../weights/index.ts';
 import { tokenizerOf } from './text.ts';
 
 export interface TrainParams extends Learning, Tasks {
+  /**
+   * What computes the gradients: a graph of ours, or the autograd of the backend, which then trains the model as it is written in
+   * the backend's own operators, all of its way. Backends without one cannot. `graph` when left out.
+   */
+  readonly by?: 'graph' | 'autograd';
   readonly dataset: string;
   /** Steps of the curve, and ahead of judging quality. */
   readonly steps: number;
@@ -35,6 +42,9 @@ export interface TrainParams extends Learning, Tasks {
 }
 
 export const BETAS = [0.9, 0.999] as const;
+/** Of weights of one dimension nothing decays: biases and norms. */
+const ADAMW = { betas: BETAS, eps: 1e-8, weightDecay: 0.01 } as const;
+const CLIP_NORM = 1;
 
 /** All that a case trains with: the configuration of the model that is derived for it. */
 export interface Setup {
@@ -43,6 +53,7 @@ export interface Setup {
   readonly judging: Graph;
   readonly forward: Forward;
   readonly open: Partial<OpenOptions>;
+  readonly autograd: Omit<AutogradOptions, 'weights'>;
   /** Names of the model's own graphs. */
   readonly graphs: readonly string[];
   /** Weights that a new task gets new; empty where it keeps the old ones. */
@@ -68,6 +79,12 @@ export async function setUp({
       next: 'use a model of the zoo, or a checkpoint in safetensors format',
     });
   }
+  if (params.by === 'autograd' && params.way !== 'full') {
+    throw new VersusError('usage', `the autograd of a backend trains whole weights, not by ${params.way}`, {
+      where: model.name,
+      next: "set way: 'full', or leave out by",
+    });
+  }
   const whole = withAllLogits(model);
   const graphs: Record<string, Graph> = await whole.build(whole.config);
   const tokenizer = await tokenizerFor(model, graphs, params);
@@ -81,13 +98,10 @@ export async function setUp({
   const judged = await forwardOf(whole, arranged.graphs, sizes, { statistics: 'running' });
   const { trainable, lora } = arranged;
   const shapes = new Map(forward.graph.params.map((p) => [p.name, p.shape]));
+  const optimiser = { ...ADAMW, decays: (name: string) => (shapes.get(name)?.length ?? 0) > 1 };
   const options: StepOptions = {
-    ...{ trainable, target: training },
-    optimiser: {
-      ...{ kind: 'adamw', betas: BETAS, weightDecay: 0.01 },
-      decays: (name) => (shapes.get(name)?.length ?? 0) > 1,
-    },
-    clipNorm: 1,
+    ...{ trainable, target: training, clipNorm: CLIP_NORM },
+    optimiser: { kind: 'adamw', ...optimiser },
   };
   const step = await trainingStep(forward, options);
   const learnt = Object.values(graphs).flatMap((g) => g.params.filter((p) => p.role !== 'constant'));
@@ -97,7 +111,8 @@ export async function setUp({
     ...{ step, forward, head, weights, tokenizer },
     parts: await stepParts(forward, options, step),
     judging: judging(judged, step, training),
-    open: training.open ?? {},
+    open: openingOf(step, training),
+    autograd: { sizes, trainable, optimiser: { ...optimiser, clipNorm: CLIP_NORM } },
     graphs: Object.keys(graphs),
     before: start,
     facts: factsOf(graphs, arranged, step, params),
@@ -107,10 +122,13 @@ export async function setUp({
   return {
     ...(rest as Omit<ModelDef, 'config' | 'build'>),
     config: setup,
-    build: graphsOf,
+    build: params.by === 'autograd' ? stepOf : graphsOf,
     weights: drawn.length > 0 ? withAdapters(weights, drawn, seeded()) : weights,
   };
 }
+
+/** All that is opened where the backend differentiates: what its losses are compared with. */
+const stepOf = ({ step }: Setup): Record<string, Graph> => ({ step: step.graph });
 
 const graphsOf = ({ step, parts, judging }: Setup): Record<string, Graph> => ({
   ...{ step: step.graph, forward: parts.forward, backward: parts.backward, judging },

@@ -75,6 +75,11 @@ describe('models on several backends', () => {
     expect(absences({ ...view, cells })[0]).toBe(
       'Not asked for swin-t: onnxruntime-webgpu, tfjs-wasm (to change that: --backend onnxruntime-webgpu, or the profile release).',
     );
+    // Who lacks what an arm needs could not be asked.
+    const info = { ...view.info, only: { 'swin-t': ['onnxruntime-cpu', 'tfjs-wasm'] } };
+    expect(absences({ ...view, info, cells })[0]).toBe(
+      'Not asked for swin-t: tfjs-wasm (to change that: --backend tfjs-wasm, or the profile release).',
+    );
     expect(unavailable(view.backends)).toEqual([
       {
         backend: 'onnxruntime-cuda',

@@ -136,6 +136,53 @@ describe('plan', () => {
       expect(asked(soft, {}, suite)).toEqual(['deit b1']);
     });
 
+    describe('with arms that need something of a backend', () => {
+      const own = { model: model('resnet-50'), needs: 'autograd', mainBackendsOnly: true } as const;
+      const suite: Suite = {
+        ...two,
+        arms: [
+          ...two.arms,
+          { name: 'large itself', ...own },
+          { name: 'vit itself', ...own, tier: 'release' },
+        ],
+        contrasts: [
+          ['large', 'large itself'],
+          ['vit', 'vit itself'],
+        ],
+      };
+      const planned = (probe: Availability, filter: Partial<PlanFilter>) => {
+        const able = {
+          ...backend('gpu'),
+          secondary: true,
+          openAutograd: () => Promise.reject(new Error('never')),
+        };
+        return plan(
+          config([suite], { profiles, backends: [backend('cpu'), able] }),
+          { profile: 'default', ...filter },
+          new Map([...PROBES, ['gpu', probe]]),
+        );
+      };
+      const arms = (probe: Availability, filter: Partial<PlanFilter> = {}) =>
+        planned(probe, filter).cells.map((cell) => `${cell.arm} ${cell.backend} b${cell.batch}`);
+
+      it('gives them to those that have it, with what they are contrasted with, in the tiers of the profile', () => {
+        const able = arms(CPU).filter((cell) => cell.includes('gpu'));
+        expect(able).toEqual(['small gpu b1', 'large gpu b1', 'deit gpu b1', 'large itself gpu b1']);
+        expect(arms(CPU, { profile: 'smoke' })).not.toContainEqual(expect.stringMatching(/large|vit/));
+        expect(arms(soft)).not.toContain('large gpu b1');
+        expect(planned(CPU, {}).suites[0]!.only).toEqual({ 'large itself': ['gpu'], 'vit itself': ['gpu'] });
+      });
+
+      it('asks no other, named or not', () => {
+        for (const filter of [{}, { backends: ['cpu'] }, { profile: 'release' }]) {
+          expect(arms(CPU, filter).filter((cell) => cell.includes('itself cpu'))).toEqual([]);
+        }
+        expect(() => arms(CPU, { backends: ['cpu'], models: ['large itself'] })).toThrow(
+          /nothing to measure/,
+        );
+      });
+    });
+
     it('takes a suite without tiers for a suite of one tier', () => {
       const untiered = { ...SUITE, arms: SUITE.arms.map(({ name, model: of }) => ({ name, model: of })) };
       expect(asked(CPU, {}, untiered)).toEqual(['small b1', 'large b1', 'vit b1', 'huge b1']);

@@ -2,7 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { autogradTrainer } from '../../src/backends/tfjs/autograd/index.ts';
+import { openAutogradSession } from '../../src/backends/tfjs/autograd/index.ts';
 import { loadAutograd } from '../../src/backends/tfjs/autograd/load.ts';
 import { forwardOf } from '../../src/training/forward/index.ts';
 import { oneThread } from '../one-thread.ts';
@@ -21,7 +21,8 @@ describe('tfjs’s own autograd', () => {
     const model = MODELS[name]!;
     const forward = await forwardOf(model, await model.build(model.config), SIZES);
     const weights = await numbersOf(model, forward.graph);
-    const trainer = await autogradTrainer(model, SIZES, { weights, optimiser: ADAMW });
+    const given = { sizes: SIZES, weights, optimiser: ADAMW };
+    const trainer = await openAutogradSession('wasm', model, given, { precision: 'fp32' });
     const losses: number[] = [];
     const { tf } = await loadAutograd('wasm');
     const held: number[] = [];
@@ -43,7 +44,8 @@ describe('tfjs’s own autograd', () => {
 
   it('says which models it has', async () => {
     const model = MODELS['resnet-tiny']!;
-    const opening = autogradTrainer(model, SIZES, { weights: {}, optimiser: ADAMW });
+    const given = { sizes: SIZES, weights: {}, optimiser: ADAMW };
+    const opening = openAutogradSession('wasm', model, given, { precision: 'fp32' });
     await expect(opening).rejects.toMatchObject({ kind: 'unsupported', where: 'resnet-tiny' });
   });
 });

@@ -4,11 +4,12 @@ import { int64, type Tensor, type Tensors, tensor, toNumbers } from '../../src/c
 import { interpret } from '../../src/graph/interpret.ts';
 import { arrange, headOf } from '../../src/training/arrange.ts';
 import { forwardOf } from '../../src/training/forward/index.ts';
+import { stored } from '../../src/training/layout.ts';
 import { judging, stepParts } from '../../src/training/parts.ts';
 import { rightOnes } from '../../src/training/right.ts';
 import { type StepOptions, trainingStep } from '../../src/training/step.ts';
 import { model } from '../../src/zoo/index.ts';
-import { drawn } from '../transform/passes.ts';
+import { apart, drawn } from '../transform/passes.ts';
 
 describe('parts of a step', () => {
   it('give the gradients that the step applies, and the logits that its loss judges', async () => {
@@ -53,6 +54,31 @@ describe('parts of a step', () => {
     }
     expect(judged.inputs.map((i) => i.name)).not.toContain('labels');
     expect(run(judged).logits!.shape).toEqual([2, 8]);
+  });
+
+  it('read matrices as the step keeps them, square ones among them', async () => {
+    const def = model('vit-tiny');
+    const forward = await forwardOf(def, (await def.build(def.config)) as Record<string, Graph>, {
+      batch: 2,
+    });
+    const params = forward.graph.params.filter((p) => p.role === 'weight');
+    const target = { microsoft: true, processor: true };
+    const trainable = new Set(params.map((p) => p.name));
+    const options: StepOptions = { trainable, target, optimiser: { kind: 'sgd' } };
+    const step = await trainingStep(forward, options);
+    const square = step.state.filter((s) => s.transposed && s.shape[0] === s.shape[1]);
+    expect(square.length).toBeGreaterThan(0);
+    const weights = Object.fromEntries(params.map((p, i) => [p.name, drawn(p.shape, i)]));
+    const batch: Tensors = { pixel_values: drawn([2, 3, 64, 64], 1), labels: int64([2], [3, 1]) };
+    const kept = step.state.map((s) => [s.input, stored(weights[s.of]!, s)] as const);
+    const fed: Tensors = { ...batch, ...Object.fromEntries(kept) };
+    const run = (graph: Graph): Tensors =>
+      interpret(graph, {}, Object.fromEntries(graph.inputs.map(({ name }) => [name, fed[name]!])));
+    const expected = interpret(forward.graph, weights, batch);
+    const apartBy = (graph: Graph, output: string): number =>
+      apart({ [output]: run(graph)[output]! }, { [output]: expected[output]! });
+    expect(apartBy(judging(forward, step, target), 'logits')).toBeLessThan(1e-4);
+    expect(apartBy((await stepParts(forward, options, step)).forward, 'loss')).toBeLessThan(1e-4);
   });
 });
 

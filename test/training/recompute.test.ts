@@ -2,6 +2,8 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { onnxruntime } from '../../src/backends/onnxruntime/index.ts';
+import type { Backend, OpenOptions } from '../../src/core/backend.ts';
 import type { ModelDef } from '../../src/core/model.ts';
 import { toNumbers } from '../../src/core/tensor.ts';
 import { GraphBuilder } from '../../src/graph/builder.ts';
@@ -75,10 +77,37 @@ describe('a step within a memory budget', () => {
     }
   });
 
+  it('is still computed twice when the runtime optimises', async () => {
+    const whole = await trainingStep(deep(), options);
+    const step = await trainingStep(deep(), { ...options, memoryBudget: 0.6 * stepMemory(whole).total });
+    const count = (ops: readonly { op: string }[]) => ops.filter(({ op }) => op === 'Tanh').length;
+    const again = count(step.graph.nodes);
+    expect(again).toBeGreaterThan(DEPTH);
+    /** How many ran, by the runtime's profile. */
+    const ran = async (backend: Backend, optimisation: OpenOptions['optimisation']): Promise<number> => {
+      const open: OpenOptions = { precision: 'fp32', prove: true, ...(optimisation && { optimisation }) };
+      const trainer = await Trainer.open(model, step, { backend, open, cacheDir, maxBytes: 1e9 });
+      try {
+        await trainer.run({ x: drawn([ROWS, WIDTH], 1) }, { lr: 0.1 });
+        return count((await trainer.session.profile!())!);
+      } finally {
+        await trainer.close();
+      }
+    };
+    const cpu = onnxruntime('cpu');
+    const { recomputing: _, ...careless } = cpu.training!;
+    for (const optimisation of ['basic', 'all'] as const) {
+      expect(await ran(cpu, optimisation)).toBe(again);
+      // What the options are there to prevent.
+      expect(await ran({ ...cpu, training: careless }, optimisation)).toBe(DEPTH);
+    }
+  });
+
   it('computes nothing twice where there is room, and says the least that is possible', async () => {
     const whole = await trainingStep(deep(), options);
     const roomy = await trainingStep(deep(), { ...options, memoryBudget: stepMemory(whole).total });
     expect(roomy.graph.nodes.length).toBe(whole.graph.nodes.length);
+    expect(roomy.recomputes).toBeUndefined();
     const error = await trainingStep(deep(), { ...options, memoryBudget: 50_000 }).catch((e: unknown) => e);
     const least = Number(/into 50000 bytes: (\d+) are the least possible/.exec(String(error))?.[1]);
     const step = await trainingStep(deep(), { ...options, memoryBudget: least });

@@ -3,7 +3,8 @@ import os from 'node:os';
 import path from 'node:path';
 import { shapes } from '../../datasets/shapes/index.ts';
 import { reference } from '../../src/backends/reference.ts';
-import type { Precision } from '../../src/core/backend.ts';
+import { tfjs } from '../../src/backends/tfjs/index.ts';
+import type { Backend, Precision } from '../../src/core/backend.ts';
 import type { ModelDef } from '../../src/core/model.ts';
 import type { Activity, Job, Step, Workload } from '../../src/core/workload.ts';
 import { openArtifact, openArtifactResident, prepareArtifacts } from '../../src/weights/index.ts';
@@ -15,7 +16,7 @@ export const cleanUp = () => rmSync(scratch, { recursive: true, force: true });
 /** The smallest set: 192 images, all splits. */
 export const smallShapes = shapes({ size: 192, edge: 64 });
 
-export const backends = { cpu: oneThread(), reference };
+export const backends = { cpu: oneThread(), wasm: tfjs('wasm'), reference } satisfies Record<string, Backend>;
 
 export interface Setup<P> {
   readonly workload: Workload<P>;
@@ -35,7 +36,7 @@ export async function openActivity<P>(
   dataset: Job['dataset'] = () => smallShapes.prepare(path.join(scratch, 'datasets')),
 ): Promise<Activity> {
   const precision = setup.precision ?? 'fp32';
-  const backend = backends[setup.backend ?? 'cpu'];
+  const backend: Backend = backends[setup.backend ?? 'cpu'];
   const given = {
     model: setup.model,
     params: setup.params,
@@ -68,6 +69,9 @@ export async function openActivity<P>(
         { ...options, precision, optimisation: 'disabled' },
         keep,
       ),
+    ...(backend.openAutograd && {
+      openAutograd: (given) => backend.openAutograd!(setup.model, given, { precision }),
+    }),
     dataset,
   };
   return setup.workload.open(job);

@@ -84,7 +84,33 @@ describe('training as a workload', () => {
     await seeded.close();
   });
 
+  it('is done by a backend’s own autograd, too, to the same losses', async () => {
+    const whole = model('vit-tiny');
+    const small = { ...whole, config: { ...(whole.config as object), depth: 1 } };
+    const asked = (more: Partial<Setup<TrainParams>>) =>
+      open({ by: 'autograd', steps: 3 }, { model: small, ...more });
+    const theirs = await asked({ backend: 'wasm', pass: 'speed' });
+    const reference = await asked({ pass: 'reference' });
+    const losses = toNumbers((await theirs.outputs()).losses!);
+    const expected = toNumbers((await reference.outputs()).losses!);
+    losses.forEach((loss, i) => {
+      expect(Math.abs(loss / expected[i]! - 1)).toBeLessThan(1e-5);
+    });
+    // Whole steps alone, which leave what is scored as it was.
+    expect(await repeat(theirs)).toEqual([{ phase: 'step', items: 4 }]);
+    const scores = await theirs.scores!();
+    expect(scores).toEqual([{ metric: 'loss', value: losses[2], n: 3, curve: [...losses] }]);
+    const { trainable, macs, ...facts } = reference.facts!();
+    expect(theirs.facts!()).toMatchObject({ trainable, macs });
+    expect(Object.keys(facts)).toContain('predicted_peak');
+    expect(Object.keys(theirs.facts!())).not.toContain('predicted_peak');
+    await theirs.close();
+    await reference.close();
+  });
+
   it.each([
+    [{ by: 'autograd' as const }, /the backend has no autograd/],
+    [{ by: 'autograd' as const, way: 'lora' as const }, /trains whole weights, not by lora/],
     [{ scope: 'decoder' }, /no scope 'decoder'/],
     [{ target: 'taste' }, /nothing to learn about 'taste'/],
     [{ lora: { r: 8, alpha: 8, targets: ['q_prj'] }, way: 'lora' as const }, /fits no module/],

@@ -1,4 +1,4 @@
-import type { Backend, TrainingTraits } from '../../core/backend.ts';
+import type { Backend, OpenOptions, TrainingTraits } from '../../core/backend.ts';
 import { VersusError } from '../../core/errors.ts';
 import type { Artifact } from '../../core/model.ts';
 import { throughHost } from '../../core/through-host.ts';
@@ -29,12 +29,20 @@ export function onnxruntime(provider: Provider, options: ProviderOptions = {}): 
   }
   return {
     name: `onnxruntime-${provider}`,
-    training: TRAINING[provider] ?? { microsoft: true, fixedBatchNorm: true },
+    training: {
+      ...(TRAINING[provider] ?? { microsoft: true, fixedBatchNorm: true }),
+      recomputing: RECOMPUTING,
+    },
     probe: () => probe(provider, options.deviceId ?? null),
     open: (artifact, open) => blaming(artifact, openSession(provider, options, artifact, open)),
     ...residency(provider, options),
   };
 }
+
+/** Equal nodes are merged from the lowest level of optimisation on, and the memory that recomputing frees is held again. */
+const RECOMPUTING: Partial<OpenOptions> = {
+  extra: { optimization: { disable_specified_optimizers: 'CommonSubexpressionElimination' } },
+};
 
 /**
  * A step on the CPU runs as it is written: its order is chosen for memory and its products for speed, which the optimiser's fusions

@@ -1,4 +1,5 @@
 import type { Backend } from '../../core/backend.ts';
+import { openAutogradSession } from './autograd/index.ts';
 import type { EngineName } from './engine.ts';
 import { probe } from './probe.ts';
 import { openResidentSession, openSession } from './session.ts';
@@ -17,5 +18,6 @@ export function tfjs(engine: EngineName): Backend {
     probe: () => probe(engine),
     open: (artifact, options) => openSession(engine, artifact, options),
     openResident: (artifact, options, keep) => openResidentSession(engine, artifact, options, keep),
+    openAutograd: (model, given, options) => openAutogradSession(engine, model, given, options),
   };
 }

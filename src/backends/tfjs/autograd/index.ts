@@ -1,59 +1,52 @@
 /** Training by tfjs's own autograd: what somebody on Node.js would use instead of a step graph. */
 import type * as Tf from '@tensorflow/tfjs-core';
+import type { AutogradOptions, AutogradSession } from '../../../core/autograd.ts';
+import type { OpenOptions, Placement } from '../../../core/backend.ts';
 import { VersusError } from '../../../core/errors.ts';
 import type { ModelDef } from '../../../core/model.ts';
-import type { Tensors } from '../../../core/tensor.ts';
+import { checkFeeds } from '../../feeds.ts';
 import { type EngineName, using } from '../engine.ts';
-import { AdamW, type AutogradAdamW } from './adamw.ts';
+import { AdamW } from './adamw.ts';
 import { loadAutograd } from './load.ts';
-import { type AutogradSizes, lossOf } from './network.ts';
+import { networkOf } from './network.ts';
 import { Parameters } from './parameters.ts';
 import { TensorPeak } from './peak.ts';
 
-export type { AutogradAdamW } from './adamw.ts';
-export type { AutogradSizes } from './network.ts';
-
-export interface AutogradOptions {
-  /** The weights to start from, float32, by the checkpoint's names. */
-  readonly weights: Tensors;
-  /** Parameters that train; all when left out. tfjs keeps the activations of the others none the less. */
-  readonly trainable?: ReadonlySet<string>;
-  readonly optimiser: AutogradAdamW;
-  /** `wasm` when left out. */
-  readonly engine?: EngineName;
-}
-
-/** A trainer as far as whoever compares needs one. */
-export interface AutogradTrainer {
-  /**
-   * One step over a batch, fed as our step of the same model is.
-   * @param scalars `lr`, `correction1` and `correction2`
-   * @throws VersusError `input` when the loss is no finite number
-   */
-  run(batch: Tensors, scalars: Readonly<Record<string, number>>): Promise<{ readonly loss: number }>;
+/** A session that says what its tensors took. */
+export interface TfjsAutograd extends AutogradSession {
   /** The most bytes that tfjs's tensors held at a time, weights included; what else is open in the process counts. */
   readonly peakBytes: number;
-  close(): Promise<void>;
 }
 
+/** Engines of which nothing can run elsewhere. */
+const SINGLE: Placement = { nodes: {}, share: 1, method: 'single', strays: [] };
+
 /**
- * A model in tfjs's operators, differentiated by `tf.variableGrads` and moved by AdamW.
- * @throws VersusError `unsupported` for models that are not written so, `infrastructure` without tfjs's union package
+ * A model in tfjs's operators, differentiated by `tf.variableGrads` and moved by AdamW. tfjs keeps the activations of what is
+ * frozen none the less.
+ * @throws VersusError `unsupported` for models that are not written so and other precisions than fp32, `infrastructure` without
+ *   tfjs's union package
  */
-export async function autogradTrainer(
+export async function openAutogradSession(
+  name: EngineName,
   model: ModelDef,
-  sizes: AutogradSizes,
-  { weights, trainable, optimiser, engine: name = 'wasm' }: AutogradOptions,
-): Promise<AutogradTrainer> {
+  { sizes, weights, trainable, optimiser }: AutogradOptions,
+  { precision }: Pick<OpenOptions, 'precision'>,
+): Promise<TfjsAutograd> {
+  const where = `training ${model.name} by tfjs’s autograd`;
+  if (precision !== 'fp32') {
+    throw new VersusError('unsupported', `tfjs-${name} trains in fp32 only, not in ${precision}`, { where });
+  }
   const engine = await loadAutograd(name);
   const { tf } = engine;
-  const { peak, parameters, adamw, loss, trained } = await using(engine, async () => {
+  const { peak, parameters, adamw, network, trained } = await using(engine, async () => {
     const peak = new TensorPeak(tf);
     const parameters = new Parameters(tf, weights);
     try {
-      const loss = lossOf(model, parameters, sizes);
+      const network = networkOf(model, parameters, sizes);
+      parameters.settle();
       const trained = new Map([...parameters.variables].filter(([param]) => trainable?.has(param) ?? true));
-      return { peak, parameters, adamw: new AdamW(tf, optimiser, trained), loss, trained };
+      return { peak, parameters, adamw: new AdamW(tf, optimiser, trained), network, trained };
     } catch (error) {
       peak.stop();
       parameters.dispose();
@@ -61,37 +54,52 @@ export async function autogradTrainer(
     }
   });
   let steps = 0;
+  let closed = false;
   return {
-    run: (batch, scalars) =>
-      using(engine, async () => {
+    inputs: network.inputs,
+    outputs: [{ name: 'loss', dtype: 'float32', shape: [] }],
+    options: { engine: name, precision, autograd: true },
+    placement: async () => (name === 'wasm' || name === 'cpu' ? SINGLE : null),
+    run: async (batch, scalars) => {
+      if (closed) throw new VersusError('infrastructure', 'the session is closed', { where });
+      checkFeeds(where, network.inputs, batch);
+      return using(engine, async () => {
         const { lr, correction1, correction2 } = scalars as {
           lr: number;
           correction1: number;
           correction2: number;
         };
-        const { value, grads } = tf.variableGrads(() => loss(batch), [...trained.values()]);
-        for (const [param, variable] of trained) {
-          const gradient = grads[variable.name] as Tf.Tensor;
-          adamw.update(param, variable, gradient, { lr, correction1, correction2 });
+        const { value, grads } = tf.variableGrads(() => network.loss(batch), [...trained.values()]);
+        const gradients = [...trained].map(
+          ([param, variable]) => [param, variable, grads[variable.name] as Tf.Tensor] as const,
+        );
+        const factor = adamw.factorOf(gradients.map(([, , gradient]) => gradient));
+        for (const [param, variable, gradient] of gradients) {
+          adamw.update(param, variable, gradient, { lr, correction1, correction2 }, factor);
           gradient.dispose();
         }
+        factor?.dispose();
         const [number] = await value.data();
         value.dispose();
         steps++;
         if (Number.isFinite(number)) return { loss: number! };
         throw new VersusError('input', `the loss of step ${steps} is ${number}`, {
-          where: `training ${model.name} by tfjs’s autograd`,
+          where,
           next: 'train with a smaller learning rate',
         });
-      }),
+      });
+    },
     get peakBytes() {
       return peak.bytes;
     },
-    close: () =>
-      using(engine, async () => {
+    async close() {
+      if (closed) return;
+      closed = true;
+      await using(engine, async () => {
         peak.stop();
         adamw.dispose();
         parameters.dispose();
-      }),
+      });
+    },
   };
 }

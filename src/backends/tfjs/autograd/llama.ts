@@ -1,7 +1,7 @@
 import type * as Tf from '@tensorflow/tfjs-core';
 import { type Tensors, toNumbers } from '../../../core/tensor.ts';
 import { attention, crossEntropy, linear, lookUp, product, rmsNorm, silu } from './layers.ts';
-import type { Loss } from './network.ts';
+import type { Network } from './network.ts';
 import type { Parameters } from './parameters.ts';
 
 /** What a Llama of the zoo says of itself, as far as it is written here: SiLU, plain rotary positions, projections apart. */
@@ -17,7 +17,7 @@ export interface LlamaShape {
 }
 
 /** input_ids and labels [batch, sequence] → mean cross-entropy of the next token; labels of -100 don't count. */
-export function llamaLoss(p: Parameters, shape: LlamaShape, batch: number, sequence: number): Loss {
+export function llama(p: Parameters, shape: LlamaShape, batch: number, sequence: number): Network {
   const { tf } = p;
   const { width, heads, kvHeads, headWidth, eps } = shape;
   const table = p.plain('model.embed_tokens.weight');
@@ -42,7 +42,7 @@ export function llamaLoss(p: Parameters, shape: LlamaShape, batch: number, seque
   const split = { batch, length: sequence, heads, kvHeads, headWidth };
   const { cos, sin } = angles(shape, sequence);
 
-  return (fed: Tensors) => {
+  const loss = (fed: Tensors) => {
     const table4 = (values: Float32Array) => tf.tensor4d(values, [1, sequence, 1, headWidth / 2]);
     const [c, s] = [table4(cos), table4(sin)];
     const turn = (x: Tf.Tensor2D, count: number): Tf.Tensor => {
@@ -67,6 +67,8 @@ export function llamaLoss(p: Parameters, shape: LlamaShape, batch: number, seque
     }
     return crossEntropy(tf, judge(last(x)), following([...toNumbers(fed.labels!)], sequence));
   };
+  const ids = (name: string) => ({ name, dtype: 'int64', shape: [batch, sequence] }) as const;
+  return { inputs: [ids('input_ids'), ids('labels')], loss };
 }
 
 /** Labels as each place has to answer them: what comes next, nothing behind the last one. */

@@ -5,7 +5,7 @@ import { type Tensors, toNumbers } from '../../../core/tensor.ts';
 /** A model's weights as variables of tfjs, by the checkpoint's names. */
 export class Parameters {
   readonly tf: typeof Tf;
-  readonly #numbers: Tensors;
+  #numbers: Tensors;
   readonly #variables = new Map<string, Tf.Variable>();
 
   /** @param numbers float32, by name */
@@ -46,6 +46,11 @@ export class Parameters {
     const made = tf.tidy(() => tf.variable(as(tf.tensor(numbers, shape as number[]))));
     this.#variables.set(name, made);
     return made;
+  }
+
+  /** Lets go of the numbers on the host; no further parameters can be asked for. */
+  settle(): void {
+    this.#numbers = {};
   }
 
   dispose(): void {

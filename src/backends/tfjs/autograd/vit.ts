@@ -1,7 +1,7 @@
 import type * as Tf from '@tensorflow/tfjs-core';
 import { type Tensors, toNumbers } from '../../../core/tensor.ts';
 import { attention, crossEntropy, gelu, layerNorm, linear, product } from './layers.ts';
-import type { Loss } from './network.ts';
+import type { Network } from './network.ts';
 import type { Parameters } from './parameters.ts';
 
 /** What a ViT of the zoo says of itself, as far as it is written here: plain, with the names of transformers' checkpoints. */
@@ -16,7 +16,7 @@ export interface VitShape {
 }
 
 /** pixel_values [batch, channels, H, W] and labels [batch] → mean cross-entropy. */
-export function vitLoss(p: Parameters, shape: VitShape, prefix: string, batch: number): Loss {
+export function vit(p: Parameters, shape: VitShape, prefix: string, batch: number): Network {
   const { tf } = p;
   const { width, heads, eps, channels } = shape;
   const [h, w] = shape.patch;
@@ -45,7 +45,7 @@ export function vitLoss(p: Parameters, shape: VitShape, prefix: string, batch: n
   const head = linear(p, 'classifier');
   const split = { batch, length, heads, kvHeads: heads, headWidth: width / heads };
 
-  return (fed: Tensors) => {
+  const loss = (fed: Tensors) => {
     const pixels = tf.tensor(fed.pixel_values!.data as Float32Array, [batch, channels, ...shape.image]);
     const whole = tf.slice(pixels, [0, 0, 0, 0], [batch, channels, rows * h, columns * w]);
     const cut = tf.transpose(tf.reshape(whole, [batch, channels, rows, h, columns, w]), [0, 2, 4, 1, 3, 5]);
@@ -66,5 +66,12 @@ export function vitLoss(p: Parameters, shape: VitShape, prefix: string, batch: n
     const classified = tf.reshape(tf.slice(tokens, [0, 0, 0], [batch, 1, width]), [batch, width]);
     const logits = head(last(classified as Tf.Tensor2D));
     return crossEntropy(tf, logits, [...toNumbers(fed.labels!)]);
+  };
+  return {
+    inputs: [
+      { name: 'pixel_values', dtype: 'float32', shape: [batch, channels, ...shape.image] },
+      { name: 'labels', dtype: 'int64', shape: [batch] },
+    ],
+    loss,
   };
 }
