@@ -82,6 +82,7 @@ export async function trainCommand(name: string, options: TrainOptions): Promise
     report(outcome, setup, data, backend, options);
     return 0;
   } catch (error) {
+    await store.abandon(saved?.history.length ?? 0);
     throw await explainedShortage(error, asked, setup.step);
   } finally {
     stop.release();

@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { explainedShortage, requireLasting, requireMemory } from '../../src/commands/train-memory.ts';
@@ -61,8 +61,10 @@ const LORA = ['--lora', 'r=2,alpha=4,targets=q_proj+v_proj'];
 
 let whole: Ran;
 let right: Ran[];
+let failed: Ran;
 let wrong: Ran[];
 beforeAll(async () => {
+  writeFileSync(at('broken.safetensors'), 'no weights');
   writeFileSync(at('train.config.ts'), CONFIG);
   whole = await versus(place.dir, train('resnet-tiny', ...QUICK, '--out', 'whole'));
   const ran = await versusEach(place.dir, [
@@ -70,10 +72,12 @@ beforeAll(async () => {
     ['verify', 'resnet-tiny', '--weights', 'whole/step-4'],
     train('llama-tiny', ...QUICK, ...LORA, '--out', 'lora', '--json'),
     ['export', 'llama-tiny', '--adapter', 'lora/step-4', '--out', 'merged'],
+    train('vit-tiny', '--dataset', 'shapes', ...QUICK, '--weights', 'broken.safetensors', '--out', 'failed'),
     ...WRONG.map(([args]) => train(...args)),
   ]);
   right = ran.slice(0, 4);
-  wrong = ran.slice(4);
+  failed = ran[4]!;
+  wrong = ran.slice(5);
 });
 
 describe('versus train', () => {
@@ -114,6 +118,12 @@ describe('versus train', () => {
     expect({ r, target_modules }).toEqual({ r: 2, target_modules: ['q_proj', 'v_proj'] });
     expect(exported!.code, exported!.stderr).toBe(0);
     expect(exported!.stdout).toContain('model.onnx');
+  });
+
+  it('leaves no folder behind where it fails before its first step', () => {
+    expect(failed.code).toBeGreaterThan(0);
+    expect(failed.stderr).toContain('broken.safetensors');
+    expect(existsSync(at('failed'))).toBe(false);
   });
 
   it.each(
