@@ -65,9 +65,9 @@ Targets of a LoRA are PEFT's target_modules: the end of a module's name, or a pa
     .option('--resolution <n>', 'images of N or HEIGHTxWIDTH pixels')
     .option('--dim <name=n...>', 'size of a symbolic dimension', list)
     .option('--precision <name>', 'how weights are stored: fp32, fp16, int8 or int4', 'fp32')
-    .option('--train <how>', 'also one training step: full, or lora')
+    .option('--train <how>', 'also one training step: full, lora or qlora')
     .option('--scope <name>', 'what trains: vision, decoder, cross-modal, vision+cross-modal or full')
-    .option('--lora <settings>', 'of --train lora, for example r=8,targets=q_proj,v_proj')
+    .option('--lora <settings>', 'of --train lora or qlora, for example r=8,targets=q_proj,v_proj')
     .option('--optimiser <name>', 'of the training step: adamw, momentum or sgd', 'adamw')
     .addOption(json())
     .addHelpText(

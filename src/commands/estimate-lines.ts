@@ -85,15 +85,15 @@ function trainingLines(
 ): string[] {
   const share = (100 * memory.trainable) / parameters;
   const learning = `${memory.trainable.toLocaleString('en')} numbers learn, ${number(share)}% of the model`;
-  const { weights, gradients, optimiser: states, activations, transient, peak } = memory;
+  const { weights, frozen, gradients, optimiser: states, activations, transient, arena, peak } = memory;
   return [
     `One training step (${how}, scope ${scope}, ${optimiser}): ${learning}`,
     '',
     markdownTable([
-      ['weights', 'gradients', 'optimiser', 'activations', 'transient', 'peak'],
-      [weights, gradients, states, activations, transient, peak].map(bytes),
+      ['weights', 'frozen', 'gradients', 'optimiser', 'activations', 'transient', 'arena', 'peak'],
+      [weights, frozen, gradients, states, activations, transient, arena, peak].map(bytes),
     ]),
     '',
-    `  at the peak: ${memory.at}`,
+    '  as onnxruntime’s CPU would hold the step that versus train runs: what lives at once at its widest moment',
   ];
 }

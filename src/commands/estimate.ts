@@ -1,29 +1,23 @@
 import type { ModelDef } from '../core/model.ts';
 import { requireNames, unknownName } from '../core/names.ts';
 import { DEVICES, type Device } from '../estimate/devices.ts';
-import { estimateInference, estimateTraining } from '../estimate/index.ts';
+import { estimateInference } from '../estimate/index.ts';
 import { STORAGES, type StoredAs } from '../estimate/precision.ts';
-import { OPTIMISERS, type Optimiser } from '../estimate/training.ts';
 import { type CommonOptions, cacheDir, lookingContextOf, print, printJson, say } from './context.ts';
 import { estimateLines } from './estimate-lines.ts';
-import { learningOf } from './learning.ts';
+import { asksForTraining, type TrainingOptions, trainingEstimate } from './estimate-training.ts';
 import { thisMachine } from './machine.ts';
 import { dimensionSizes, wholeNumber } from './numbers.ts';
 import { atResolution } from './resolution.ts';
 import { findModel } from './select.ts';
 
-interface EstimateOptions extends CommonOptions {
+interface EstimateOptions extends CommonOptions, TrainingOptions {
   readonly device?: readonly string[];
-  readonly batch: string;
   readonly prompt?: string;
   readonly newTokens: string;
   readonly resolution?: string;
   readonly dim?: readonly string[];
   readonly precision: string;
-  readonly train?: string;
-  readonly scope?: string;
-  readonly lora?: string;
-  readonly optimiser: string;
 }
 
 const THIS = 'this';
@@ -36,7 +30,9 @@ export type EstimateResult = Awaited<ReturnType<typeof estimated>>;
  * new_tokens, resolution, precision, image_tokens, context }, weight_bytes: { fp32, fp16, int8, int4 }, cache_bytes_per_token,
  * devices: [{ name, label, source, memory_bytes, fits, memory: { weights, activations, cache, peak, at }, phases: [{ name, items,
  * macs, bytes, seconds, memory_bound }], seconds }], training:
- * { how, scope, optimiser, memory: { trainable, weights, gradients, optimiser, activations, transient, peak, at } } or null }`. Bytes and seconds; `seconds` of a device is the whole request.
+ * { how, scope, optimiser, sizes, memory: { trainable, weights, frozen, gradients, optimiser, activations, transient, arena, peak } }
+ * or null }`. Bytes and seconds; `seconds` of a device is the whole request. The memory of training is that of the step that `versus
+ * train` would run on onnxruntime's CPU.
  */
 export async function estimateCommand(name: string, options: EstimateOptions): Promise<number> {
   requireNames('precision', [options.precision], STORAGES);
@@ -91,29 +87,13 @@ async function estimated(model: ModelDef, devices: readonly Device[], options: E
         0,
       ),
     })),
-    training: asksForTraining(options) ? await trained(model, options, stored) : null,
+    training: asksForTraining(options)
+      ? await trainingEstimate(model, options, stored, {
+          text: estimate.context === null ? null : estimate.context - estimate.imageTokens,
+          answer: request.newTokens,
+        })
+      : null,
   };
-}
-
-const asksForTraining = ({ train, scope, lora }: EstimateOptions): boolean =>
-  train !== undefined || scope !== undefined || lora !== undefined;
-
-async function trained(model: ModelDef, options: EstimateOptions, stored: StoredAs) {
-  const { scope, lora, prompt } = options;
-  // A LoRA that is described is meant.
-  const train = options.train ?? (lora === undefined ? 'full' : 'lora');
-  requireNames('optimiser', [options.optimiser], Object.keys(OPTIMISERS));
-  const learning = await learningOf(model, {
-    train,
-    ...(scope !== undefined && { scope }),
-    ...(lora !== undefined && { lora }),
-  });
-  const memory = await estimateTraining(model, {
-    ...{ batch: wholeNumber('--batch', options.batch), stored, ...learning },
-    ...(prompt !== undefined && { prompt: wholeNumber('--prompt', prompt) }),
-    optimiser: options.optimiser as Optimiser,
-  });
-  return { how: train, scope: scope ?? 'full', optimiser: options.optimiser, memory };
 }
 
 function deviceNames(asked: readonly string[] | undefined): readonly string[] {

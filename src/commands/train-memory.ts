@@ -1,115 +1,92 @@
 import { reasonOf, VersusError } from '../core/errors.ts';
-import type { Graph } from '../core/graph.ts';
 import type { ModelDef } from '../core/model.ts';
-import { estimateTraining } from '../estimate/index.ts';
 import { quantity } from '../report/format.ts';
-import { loraOf, type TrainingSettings } from '../training/settings.ts';
-import { loraTargets } from '../transform/lora-targets.ts';
-import { trainedIn, weightParts } from '../transform/scope.ts';
-
-type Graphs = Readonly<Record<string, Graph>>;
+import { lastingMemory, type StepMemory, trainingMemory } from '../training/predict.ts';
+import type { TrainingSettings } from '../training/settings.ts';
+import { learningForward, type Setup, stepOf } from '../training/setup.ts';
+import type { Target } from '../transform/lower/index.ts';
 
 /** What is proposed where memory is short. */
 const LORA: NonNullable<TrainingSettings['lora']> = { r: 8, alpha: 16, dropout: 0, targets: 'all-linear' };
-/** Bytes of a float32. */
-const FULL = 4;
 
-/**
- * Predicted peak memory of a training in bytes: of a step (src/estimate), and with micro-batches the sums of gradients and the
- * frozen weights once more. null where a model's sizes don't say.
- */
-async function predictedMemory(
-  model: ModelDef,
-  graphs: Graphs,
-  settings: TrainingSettings,
-): Promise<number | null> {
-  const { scope, lora, qlora, precision, optimiser, batch, microBatches, sizes } = settings;
-  const within = trainedIn(scope, weightParts(Object.values(graphs), model.parts), model.name);
-  const learning = lora ? adaptersOf(model, graphs, lora, within) : { trainable: within };
-  try {
-    const memory = await estimateTraining(model, {
-      ...{ ...learning, batch: Math.ceil(batch / microBatches), stored: qlora ? 'int4' : precision },
-      ...(sizes.sequence !== undefined && { prompt: sizes.sequence + (sizes.prompt ?? 0) }),
-      optimiser: optimiser.kind === 'adamw' ? 'adamw' : optimiser.momentum > 0 ? 'momentum' : 'sgd',
-    });
-    const numbers = FULL * memory.trainable;
-    // What trains is there in float32 beside the half that is computed with.
-    const peak = memory.peak + (precision === 'fp16' ? numbers : 0);
-    return microBatches === 1 ? peak : peak + numbers + Math.max(0, memory.weights - numbers);
-  } catch (error) {
-    if (error instanceof VersusError) return null;
-    throw error;
-  }
+/** What is to be trained, and for which kind of backend. */
+export interface Asked {
+  readonly model: ModelDef;
+  readonly settings: TrainingSettings;
+  readonly target?: Target;
 }
 
-function adaptersOf(
-  model: ModelDef,
-  graphs: Graphs,
-  lora: NonNullable<TrainingSettings['lora']>,
-  within: ReadonlySet<string>,
-) {
-  const targets = loraTargets(Object.values(graphs), loraOf(lora), { model: model.name, within });
-  const sizes = targets.map(({ tensor, parameters }) => [tensor, { rank: lora.r, parameters }] as const);
-  return { trainable: new Set<string>(), adapters: new Map(sizes) };
+/**
+ * That what a training keeps from step to step fits into memory, which is known within a second for every model, before the step is
+ * built.
+ * @param available bytes that this process may still take
+ * @throws VersusError `usage` with what it is, and what would fit; as `learningForward`
+ */
+export async function requireLasting(asked: Asked, available: number): Promise<void> {
+  const { model, settings } = asked;
+  const { forward, trainable } = await learningForward(model, settings);
+  const lasting = lastingMemory(forward, trainable, settings);
+  if (lasting <= available) return;
+  const kept = `weights and the optimiser's numbers alone take ${quantity(lasting, 'B')} of memory`;
+  throw await shortage(asked, kept, available, null);
 }
 
 /**
  * That a training fits into memory, before anything is loaded.
+ * @param step what it runs
  * @param available bytes that this process may still take
- * @throws VersusError `usage` with what is predicted, and what would fit
+ * @throws VersusError `usage` with what is predicted (`trainingMemory`), and what would fit
  */
-export async function requireMemory(
-  model: ModelDef,
-  graphs: Graphs,
-  settings: TrainingSettings,
+export async function requireMemory(asked: Asked, step: Setup['step'], available: number): Promise<void> {
+  const memory = trainingMemory(step);
+  if (memory.total <= available) return;
+  const predicted = `a step is predicted to take ${quantity(memory.total, 'B')} of memory`;
+  throw await shortage(asked, predicted, available, memory);
+}
+
+async function shortage(
+  asked: Asked,
+  predicted: string,
   available: number,
-): Promise<void> {
-  const need = await predictedMemory(model, graphs, settings);
-  if (need === null || need <= available) return;
-  throw new VersusError(
-    'usage',
-    `a step is predicted to take ${quantity(need, 'B')} of memory, and ${quantity(available, 'B')} are free`,
-    {
-      where: `${model.name}, batch ${settings.batch}${settings.microBatches > 1 ? ` in ${settings.microBatches} micro-batches` : ''}`,
-      next: `${await whatFits(model, graphs, settings, available)}; --no-memory-check trains all the same`,
-    },
-  );
+  memory: StepMemory | null,
+): Promise<VersusError> {
+  const { batch, microBatches } = asked.settings;
+  const parts = microBatches > 1 ? ` in ${microBatches} micro-batches` : '';
+  return new VersusError('usage', `${predicted}, and ${quantity(available, 'B')} are free`, {
+    where: `${asked.model.name}, batch ${batch}${parts}`,
+    next: `${await whatFits(asked, memory, available)}; --no-memory-check trains all the same`,
+  });
 }
 
 /** An error that says that memory ran out, with the prediction and what would need less; others as they are. */
-export async function explainedShortage(
-  error: unknown,
-  model: ModelDef,
-  graphs: Graphs,
-  settings: TrainingSettings,
-): Promise<unknown> {
+export async function explainedShortage(error: unknown, asked: Asked, step: Setup['step']): Promise<unknown> {
   if (!/out of memory|allocation failed|bad_alloc|failed to allocate/i.test(reasonOf(error))) return error;
-  const need = await predictedMemory(model, graphs, settings);
+  const memory = trainingMemory(step);
+  const { total } = memory;
   const known = error instanceof VersusError ? error : undefined;
   // Less than was predicted to be needed has to do.
-  const fits = await whatFits(model, graphs, settings, (need ?? 0) / 2);
+  const fits = await whatFits(asked, memory, total / 2);
   return new VersusError('infrastructure', known?.message ?? `out of memory: ${reasonOf(error)}`, {
-    where: `${known?.where ?? model.name}${need === null ? '' : `, a step is predicted to take ${quantity(need, 'B')}`}`,
+    where: `${known?.where ?? asked.model.name}, a step is predicted to take ${quantity(total, 'B')}`,
     next: [fits, known?.next].filter(Boolean).join('; '),
     cause: error,
   });
 }
 
-/** The first of each kind of change that brings the need below a limit, with what it would then be. */
-async function whatFits(
-  model: ModelDef,
-  graphs: Graphs,
-  settings: TrainingSettings,
-  limit: number,
-): Promise<string> {
+/**
+ * The first of each kind of change that brings the need below a limit, with what it would then be.
+ * @param memory of what was asked for, where it is known
+ */
+async function whatFits(asked: Asked, memory: StepMemory | null, limit: number): Promise<string> {
+  const { settings } = asked;
+  const { batch, microBatches, lora, qlora } = settings;
   const found: string[] = [];
   const tried = async (option: string, change: Partial<TrainingSettings>): Promise<boolean> => {
-    const need = await predictedMemory(model, graphs, { ...settings, ...change }).catch(() => null);
-    if (need === null || need > limit) return false;
-    found.push(`${option} (${quantity(need, 'B')})`);
+    const bytes = await neededWithin(asked, { ...settings, ...change }, memory, limit);
+    if (bytes === null) return false;
+    found.push(`${option} (${quantity(bytes, 'B')})`);
     return true;
   };
-  const { batch, microBatches, lora, qlora } = settings;
   for (let parts = 2 * microBatches; parts <= batch && batch % parts === 0; parts *= 2) {
     if (await tried(`--micro-batches ${parts}`, { microBatches: parts })) break;
   }
@@ -125,4 +102,37 @@ async function whatFits(
   }
   if (found.length > 0) return `what would fit: ${found.join(', ')}`;
   return 'no smaller batch and no LoRA would fit: take a smaller model, or a machine with more memory';
+}
+
+/**
+ * Bytes that other settings need where that is within a limit; null where it isn't, or where the model can't be trained so. Steps of
+ * large models take seconds to build, so none is built of which it can be told that it doesn't fit.
+ *
+ * @param memory of what was asked for, where it is known
+ */
+async function neededWithin(
+  { model, settings, target }: Asked,
+  other: TrainingSettings,
+  memory: StepMemory | null,
+  limit: number,
+): Promise<number | null> {
+  try {
+    const learning = await learningForward(model, other);
+    const lasting = lastingMemory(learning.forward, learning.trainable, other);
+    if (lasting + (memory === null ? 0 : leastPassing(memory, settings, other)) > limit) return null;
+    const { total } = trainingMemory(await stepOf(learning, other, target));
+    return total <= limit ? total : null;
+  } catch (error) {
+    if (error instanceof VersusError) return null;
+    throw error;
+  }
+}
+
+/** What comes and goes in a step shrinks with the samples of a micro-batch at most; 0 where that says nothing of other settings. */
+function leastPassing(memory: StepMemory, settings: TrainingSettings, other: TrainingSettings): number {
+  const same = other.lora === settings.lora && other.qlora === settings.qlora;
+  if (!same || (settings.microBatches > 1 && other.microBatches === 1)) return 0;
+  const { weights, frozen, optimiser, total } = memory;
+  const share = (settings.microBatches * other.batch) / (other.microBatches * settings.batch);
+  return share * (total - weights - frozen - optimiser);
 }

@@ -16,7 +16,7 @@ import { wholeNumber } from './numbers.ts';
 import { findBackend, findModel, requireAvailable } from './select.ts';
 import { trainingData } from './train-data.ts';
 import { outcomeLines, trainingPrinter } from './train-lines.ts';
-import { explainedShortage, requireMemory } from './train-memory.ts';
+import { explainedShortage, requireLasting, requireMemory } from './train-memory.ts';
 import { type SettingsOptions, settingsOf } from './train-settings.ts';
 import { weightsOption } from './weights-option.ts';
 
@@ -61,11 +61,13 @@ export async function trainCommand(name: string, options: TrainOptions): Promise
   const settings = settingsOf(options, sizes, saved?.about.settings);
   requireBatch(settings, data);
   requirePrecision(settings, backend.name, precisions);
-  // Free memory is known of the host alone.
-  if (options.memoryCheck !== false && device.kind === 'cpu')
-    await requireMemory(model, graphs, settings, process.availableMemory());
   const target = backend.training?.microsoft ? { microsoft: true } : {};
+  const asked = { model, settings, target };
+  // Free memory is known of the host alone.
+  const checked = options.memoryCheck !== false && device.kind === 'cpu';
+  if (checked) await requireLasting(asked, process.availableMemory());
   const setup = await setUp(model, settings, data.heldOut.length, target);
+  if (checked) await requireMemory(asked, setup.step, process.availableMemory());
   requireClasses([...data.training, ...data.heldOut], setup.forward, `dataset ${data.about.name}`);
   if (saved) requireSame(saved, setup, data.about);
   const store = await storeOf(model.name, options, found);
@@ -80,7 +82,8 @@ export async function trainCommand(name: string, options: TrainOptions): Promise
     report(outcome, setup, data, backend, options);
     return 0;
   } catch (error) {
-    throw await explainedShortage(error, model, graphs, settings);
+    await store.abandon(saved?.history.length ?? 0);
+    throw await explainedShortage(error, asked, setup.step);
   } finally {
     stop.release();
   }

@@ -93,7 +93,7 @@ function generation(
 }
 
 /** A graph with all sizes put in. @throws VersusError `usage` naming a dimension that nothing gives. */
-export function call(graphs: Graphs, name: string, dims: Dims): Call {
+function call(graphs: Graphs, name: string, dims: Dims): Call {
   const graph = graphs[name];
   if (!graph) {
     throw new VersusError('unsupported', `the model has no graph ${name}`, {

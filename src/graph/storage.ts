@@ -22,8 +22,6 @@ interface Growing {
 }
 
 export interface StorageOptions {
-  /** Values that are still needed when the last node has run, besides the graph's outputs. */
-  readonly kept?: ReadonlySet<string>;
   /** Bytes of a value, where they are not those of its type. */
   readonly bytes?: (name: string, type: Type) => number;
 }
@@ -40,7 +38,7 @@ export function storagesOf(
 ): Storage[] {
   const storages: Growing[] = [];
   const home = new Map<string, Growing>();
-  const last = lastUses(graph, options.kept);
+  const last = lastUses(graph);
   const params = new Set(graph.params.map((p) => p.name));
   const sizeOf = (name: string): number => {
     const type = types.get(name);
@@ -80,14 +78,13 @@ export function storagesOf(
 }
 
 /** Index of the last reader of every value; the number of nodes for those that outlive the graph. */
-function lastUses(graph: Graph, kept: ReadonlySet<string> | undefined): Map<string, number> {
+function lastUses(graph: Graph): Map<string, number> {
   const last = new Map<string, number>();
   graph.nodes.forEach((node, at) => {
     for (const input of node.inputs) last.set(input, at);
   });
   const end = graph.nodes.length;
   for (const output of graph.outputs) last.set(output.name, end);
-  for (const name of kept ?? []) last.set(name, end);
   return last;
 }
 

@@ -3,6 +3,7 @@ import { GraphBuilder, type Value } from '../graph/builder.ts';
 import { inferTypes } from '../graph/infer.ts';
 import { operatorOf } from '../graph/ops/index.ts';
 import type { StateTensor } from '../transform/optimiser/index.ts';
+import { Relation } from '../transform/relation.ts';
 
 /**
  * The graph with every new state tensor made after all else that reads the old one, so that a runtime may write it over the
@@ -16,20 +17,24 @@ export function orderedUpdates(graph: Graph, state: readonly StateTensor[]): Gra
   const readers = new Map<string, Node[]>();
   for (const node of graph.nodes) {
     for (const output of node.outputs) producers.set(output, node);
-    for (const input of new Set(node.inputs)) readers.set(input, [...(readers.get(input) ?? []), node]);
+    for (const input of new Set(node.inputs)) {
+      const known = readers.get(input);
+      if (known) known.push(node);
+      else readers.set(input, [node]);
+    }
   }
+  const before = ancestryOf(graph.nodes, producers);
   const inputs = new Map<Node, readonly string[]>();
   const renamed = new Map<string, string>();
   const late: Node[] = [];
   for (const { input, output } of state) {
     const update = producers.get(output)!;
-    const before = ancestors(update, producers);
-    const open = readersOf(input, readers).filter((reader) => !before.has(reader));
+    const open = readersOf(input, readers).filter((reader) => !before(reader, update));
     if (open.length === 0) continue;
     const first = g.nodes.length;
     const guard = (value: Value): Value =>
       g.scope(`order/${input}`, () => open.reduce((v, reader) => after(g, v, reader), value));
-    if (open.some((reader) => ancestors(reader, producers).has(update))) {
+    if (open.some((reader) => before(update, reader))) {
       // The new one is read beside the old one: a copy, made later, is what the next step gets.
       renamed.set(guard(g.value(output)).name, output).set(output, `${output}.early`);
       late.push(...g.nodes.slice(first));
@@ -97,20 +102,28 @@ function after(g: GraphBuilder, value: Value, reader: Node): Value {
   return g.where(flag, value, value);
 }
 
-function ancestors(of: Node, producers: ReadonlyMap<string, Node>): Set<Node> {
-  const found = new Set<Node>([of]);
-  for (const node of found) {
-    for (const input of node.inputs) {
-      const producer = producers.get(input);
-      if (producer) found.add(producer);
-    }
-  }
-  return found;
+/** Whether a node is another one, or the other one needs it, for any two nodes in an order in which they can run. */
+function ancestryOf(
+  nodes: readonly Node[],
+  producers: ReadonlyMap<string, Node>,
+): (node: Node, of: Node) => boolean {
+  const places = new Map(nodes.map((node, i) => [node, i] as const));
+  const ancestors = new Relation(nodes.length, nodes.length);
+  nodes.forEach((node, i) => {
+    ancestors.add(i, i);
+    for (const need of needsOf(node, producers)) ancestors.addAll(i, places.get(need)!);
+  });
+  return (node, of) => ancestors.has(places.get(of)!, places.get(node)!);
 }
+
+const needsOf = (node: Node, producers: ReadonlyMap<string, Node>): Node[] =>
+  node.inputs.flatMap((input) => producers.get(input) ?? []);
 
 /** The scalar operand that is nearest before an update. */
 function scalarOf(update: Node, producers: ReadonlyMap<string, Node>, g: GraphBuilder): [Node, number] {
-  for (const node of ancestors(update, producers)) {
+  const found = new Set([update]);
+  for (const node of found) {
+    for (const need of needsOf(node, producers)) found.add(need);
     const at = node.inputs.findIndex((name) => {
       if (name === '' || !/float/.test(g.value(name).dtype)) return false;
       return g.value(name).shape.length === 0;

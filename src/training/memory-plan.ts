@@ -44,10 +44,22 @@ export function memoryPlan(graph: Graph): readonly Planned[] {
   const origin = new Map<string, string>();
   const originOf = (name: string): string => origin.get(name) ?? name;
   const plans = new Map<string, Planned>();
-  const free: string[] = [];
+  const kinds = new Map<string, string>();
   const kind = (name: string): string => {
+    const known = kinds.get(name);
+    if (known !== undefined) return known;
     const { dtype, shape } = types.get(name)!;
-    return `${bytesPerElement(dtype)} ${shape}`;
+    const found = `${bytesPerElement(dtype)} ${shape}`;
+    kinds.set(name, found);
+    return found;
+  };
+  /** What is free by its kind, what was freed last at the end. */
+  const free = new Map<string, string[]>();
+  const release = (first: string): void => {
+    if (!plans.has(first)) return;
+    const same = free.get(kind(first));
+    if (same) same.push(first);
+    else free.set(kind(first), [first]);
   };
   graph.nodes.forEach((node, index) => {
     node.outputs.forEach((name, i) => {
@@ -67,7 +79,7 @@ export function memoryPlan(graph: Graph): readonly Planned[] {
     for (const name of [...reads[index]!, ...node.outputs]) {
       if (name === '') continue;
       const first = originOf(name);
-      if (add(first, -1) === 0) free.unshift(first);
+      if (add(first, -1) === 0) release(first);
     }
     for (const name of reads[index]!) {
       const plan = plans.get(originOf(name));
@@ -87,7 +99,6 @@ export function memoryPlan(graph: Graph): readonly Planned[] {
 
   function dead(name: string): string | undefined {
     if (types.get(name)!.shape.length === 0) return undefined;
-    const at = free.findIndex((first) => plans.has(first) && kind(first) === kind(name));
-    return at < 0 ? undefined : free.splice(at, 1)[0];
+    return free.get(kind(name))?.pop();
   }
 }

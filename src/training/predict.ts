@@ -1,7 +1,10 @@
 import type { Graph } from '../core/graph.ts';
+import { elementCount } from '../core/tensor.ts';
 import { bytesOf } from '../graph/ops/entry.ts';
 import { Arena } from './arena.ts';
+import type { Forward } from './forward/index.ts';
 import { memoryPlan, type Planned } from './memory-plan.ts';
+import type { TrainingSettings } from './settings.ts';
 import type { TrainingStep } from './step.ts';
 
 /** Bytes that a training step holds at its peak, by what they are for. */
@@ -57,6 +60,50 @@ export function stepMemory({ graph, state }: Pick<TrainingStep, 'graph' | 'state
   const live = parts.gradients + parts.activations + parts.transient;
   const sum = weights + frozen + optimiser + Math.max(arena.touched, live);
   return { weights, frozen, optimiser, ...parts, arena: Math.max(arena.touched - live, 0), total: sum };
+}
+
+/**
+ * Memory of all that a training runs: its step, and with micro-batches what goes before it, which is a session of its own with the
+ * same state: frozen parameters and arena are there twice.
+ *
+ * @throws VersusError `input` for a value whose size is not known
+ */
+export function trainingMemory(step: Pick<TrainingStep, 'graph' | 'state' | 'accumulation'>): StepMemory {
+  const own = stepMemory(step);
+  if (!step.accumulation) return own;
+  const { weights, optimiser, total, ...adding } = stepMemory(step.accumulation);
+  return {
+    weights: own.weights,
+    frozen: own.frozen + adding.frozen,
+    optimiser: own.optimiser,
+    gradients: own.gradients + adding.gradients,
+    activations: own.activations + adding.activations,
+    transient: own.transient + adding.transient,
+    arena: own.arena + adding.arena,
+    total: own.total + total - weights - optimiser,
+  };
+}
+
+/** Bytes of a float32. */
+const FULL = 4;
+
+/**
+ * Of `trainingMemory`, what doesn't depend on the batch and is known before there is a step: weights, frozen parameters and what the
+ * optimiser keeps. Never more than they are.
+ */
+export function lastingMemory(
+  forward: Pick<Forward, 'graph' | 'buffers'>,
+  trainable: ReadonlySet<string>,
+  { optimiser, precision, microBatches }: TrainingSettings,
+): number {
+  const kept = optimiser.kind === 'adamw' ? 2 : optimiser.momentum > 0 ? 1 : 0;
+  const [copies, sums] = microBatches > 1 ? [2, 1] : [1, 0];
+  return forward.graph.params.reduce((sum, { name, dtype, shape }) => {
+    if (trainable.has(name)) return sum + elementCount(shape) * FULL * (1 + kept + sums);
+    const bytes = bytesOf(dtype, shape);
+    if (forward.buffers.has(name)) return sum + bytes;
+    return sum + (copies * bytes) / (precision === 'fp16' && dtype === 'float32' ? 2 : 1);
+  }, 0);
 }
 
 type Parts = Pick<StepMemory, 'gradients' | 'activations' | 'transient'>;

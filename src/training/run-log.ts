@@ -1,8 +1,9 @@
-import { appendFile, writeFile } from 'node:fs/promises';
+import { appendFile, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { writeFailure } from '../weights/safetensors-writer.ts';
 import type { Row } from './checkpoint.ts';
 
+const [LOSSES, EVENTS] = ['losses.csv', 'log.jsonl'];
 const HEADER = 'step,loss,learning_rate,gradient_norm\n';
 
 /** What a training tells of itself on disk, line by line: `losses.csv`, and `log.jsonl` with everything else. */
@@ -11,8 +12,8 @@ export class RunLog {
   readonly #log: string;
 
   private constructor(folder: string) {
-    this.#losses = join(folder, 'losses.csv');
-    this.#log = join(folder, 'log.jsonl');
+    this.#losses = join(folder, LOSSES);
+    this.#log = join(folder, EVENTS);
   }
 
   /** @param history of steps before, by a training that goes on: losses.csv begins with them, log.jsonl stays as it is */
@@ -40,6 +41,18 @@ export class RunLog {
       throw writeFailure(path, error);
     });
   }
+}
+
+/**
+ * Removes what a training that took no step has told of itself.
+ * @param before steps of the training that it went on from
+ * @returns whether it took none
+ */
+export async function removeEmptyLog(folder: string, before: number): Promise<boolean> {
+  const losses = await readFile(join(folder, LOSSES), 'utf8').catch(() => HEADER);
+  if (losses.trimEnd().split('\n').length > 1 + before) return false;
+  for (const file of [LOSSES, EVENTS]) await rm(join(folder, file), { force: true });
+  return true;
 }
 
 /** Numbers as they are, so that equal trainings give equal bytes; empty where a norm is not computed. */

@@ -29,25 +29,29 @@ export interface Setup {
   readonly architecture: string;
 }
 
+/** A model's forward pass as it learns, before there is a step. */
+export interface LearningForward {
+  readonly forward: Forward;
+  readonly lora: Lora | null;
+  /** Names of the parameters that train. */
+  readonly trainable: ReadonlySet<string>;
+  /** The forward pass as it is after training, on batches of another size. */
+  judged(size: number): Promise<Forward>;
+}
+
 /**
- * A model, and how it is to learn, as graphs.
+ * A model's forward pass on one micro-batch, with adapters and blocks where the settings want them.
  *
  * Normalisations over the batch learn from it where their weights train; elsewhere they keep the statistics that they have, and
  * so they do beside adapters, whose files hold no statistics.
  *
  * @param model a language model gives the logits of every position
- * @param heldOut how many samples there are to judge by
- * @throws VersusError `usage` for a scope that the model lacks, for targets that fit nothing, and as `forwardOf`;
- *   `unsupported` as `trainingStep`
+ * @throws VersusError `usage` for a scope that the model lacks, for targets that fit nothing, for micro-batches of unequal size,
+ *   and as `forwardOf`
  */
-export async function setUp(
-  model: ModelDef,
-  settings: TrainingSettings,
-  heldOut: number,
-  target?: Target,
-): Promise<Setup> {
+export async function learningForward(model: ModelDef, settings: TrainingSettings): Promise<LearningForward> {
   const graphs = await model.build(model.config);
-  const { batch, microBatches, scope, seed } = settings;
+  const { batch, microBatches, scope } = settings;
   if (batch % microBatches !== 0) {
     throw new VersusError('usage', `${batch} samples do not fall into ${microBatches} micro-batches`, {
       where: model.name,
@@ -82,20 +86,54 @@ export async function setUp(
     statistics === 'running' && first.forward.buffers.size > 0
       ? await made(size, 'running', spec?.dropout ?? 0)
       : first;
+  return {
+    ...{ forward, lora, trainable: new Set(lora ? lora.trained : inScope) },
+    judged: async (other) => (await made(other, 'running', 0)).forward,
+  };
+}
+
+/**
+ * The step of a forward pass that learns.
+ * @throws VersusError as `trainingStep`
+ */
+export function stepOf(
+  { forward, trainable }: LearningForward,
+  settings: TrainingSettings,
+  target?: Target,
+): Promise<TrainingStep> {
   const ranks = new Map(forward.graph.params.map((p) => [p.name, p.shape.length]));
-  const trainable = new Set(lora ? lora.trained : inScope);
-  const step = await trainingStep(forward, {
-    ...{ trainable, microBatches, precision: settings.precision, ...(target && { target }) },
+  const { microBatches, precision, clipNorm } = settings;
+  return trainingStep(forward, {
+    ...{ trainable, microBatches, precision, ...(target && { target }) },
     optimiser: optimiserOf(settings, (name) => ranks.get(name) ?? 0),
-    ...(settings.clipNorm !== null && { clipNorm: settings.clipNorm }),
+    ...(clipNorm !== null && { clipNorm }),
   });
+}
+
+/**
+ * A model, and how it is to learn, as graphs.
+ *
+ * @param model a language model gives the logits of every position
+ * @param heldOut how many samples there are to judge by
+ * @throws VersusError as `learningForward` and `trainingStep`
+ */
+export async function setUp(
+  model: ModelDef,
+  settings: TrainingSettings,
+  heldOut: number,
+  target?: Target,
+): Promise<Setup> {
+  const learning = await learningForward(model, settings);
+  const { forward, lora } = learning;
+  const step = await stepOf(learning, settings, target);
+  const { batch, microBatches, seed } = settings;
   const weights = model.weights ?? seeded(seed);
   const begun: ModelDef = {
     ...model,
     weights: lora ? withAdapters(weights, lora.trained, seeded(seed)) : weights,
   };
-  const judging = Math.min(size, heldOut);
-  const judged = judging === 0 ? null : (await made(judging, 'running', 0)).forward;
+  const judging = Math.min(batch / microBatches, heldOut);
+  const judged = judging === 0 ? null : await learning.judged(judging);
   return {
     ...{ model: begun, settings, forward, step, lora },
     judged: judged && { forward: judged, graph: judgeOf(judged, step, target), batch: judging },

@@ -1,7 +1,8 @@
-import { mkdir, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rename, rm, rmdir, stat, writeFile } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { VersusError } from '../core/errors.ts';
 import { writeFailure } from '../weights/safetensors-writer.ts';
+import { removeEmptyLog } from './run-log.ts';
 
 const LATEST = 'latest';
 const STEP = /^step-(\d{1,10})$/;
@@ -61,6 +62,18 @@ export class Store {
       throw writeFailure(folder, error);
     });
     return new Store(folder, source);
+  }
+
+  /**
+   * What a training leaves that failed before it took a step is nothing: the folder goes, unless there is something else in it, so
+   * another attempt finds its place. To be called once nothing writes there any more.
+   * @param before steps of the training that it went on from
+   */
+  async abandon(before: number): Promise<void> {
+    const names = await readdir(this.folder).catch((): string[] => [LATEST]);
+    if (names.includes(LATEST) || !(await removeEmptyLog(this.folder, before))) return;
+    // Not empty, or not ours to remove: then it stays.
+    await rmdir(this.folder).catch(() => {});
   }
 
   /** Writes a checkpoint: others see the whole folder, or none. @returns its path */

@@ -1,6 +1,8 @@
 import type { Graph } from '../core/graph.ts';
 import { readsOf } from './captures.ts';
+import { Heap } from './heap.ts';
 import { Lifetimes } from './liveness.ts';
+import { Relation } from './relation.ts';
 
 /**
  * The graph with its nodes in an order of low peak memory: the best that is found, never worse than the given one.
@@ -45,42 +47,39 @@ function needsOf(graph: Graph): number[][] {
 function byResults({ uses, buffers }: Lifetimes, needs: readonly number[][], direction: 1 | -1): number[] {
   const made = uses.map((u) => u.makes.reduce((sum, b) => sum + buffers[b]!.bytes, 0));
   const read = new Set(needs.flat());
-  const results = new Set(needs.keys());
-  for (const index of read) results.delete(index);
+  const results = [...needs.keys()].filter((index) => !read.has(index));
+  // Bytes that are still to be made for each result: what a node makes is taken off all that hang on it when it is placed.
+  const hanging = new Relation(needs.length, results.length);
+  results.forEach((index, r) => {
+    hanging.add(index, r);
+  });
+  for (let i = needs.length - 1; i >= 0; i--) for (const need of needs[i]!) hanging.addAll(need, i);
+  const missing = new Float64Array(results.length);
+  made.forEach((bytes, i) => {
+    if (bytes > 0) for (const r of hanging.of(i)) missing[r]! += bytes;
+  });
   const done = new Uint8Array(needs.length);
-  const seen = new Int32Array(needs.length);
-  let round = 0;
-  const missing = (result: number): number => {
-    round++;
-    let bytes = 0;
-    const stack = [result];
-    for (let i = stack.pop(); i !== undefined; i = stack.pop()) {
-      if (done[i] || seen[i] === round) continue;
-      seen[i] = round;
-      bytes += made[i]!;
-      stack.push(...needs[i]!);
-    }
-    return bytes;
-  };
   const order: number[] = [];
-  while (results.size > 0) {
+  const place = (index: number): void => {
+    order.push(index);
+    done[index] = 1;
+    if (made[index]! > 0) for (const r of hanging.of(index)) missing[r]! -= made[index]!;
+  };
+  const open = new Set(results.keys());
+  while (open.size > 0) {
     let [next, least] = [-1, Number.POSITIVE_INFINITY];
-    for (const result of results) {
-      const bytes = missing(result);
-      if (bytes < least) [next, least] = [result, bytes];
-    }
-    results.delete(next);
-    const stack = [next];
+    for (const r of open) if (missing[r]! < least) [next, least] = [r, missing[r]!];
+    open.delete(next);
+    const stack = [results[next]!];
     while (stack.length > 0) {
       const index = stack.at(-1)!;
-      const open = done[index] ? [] : needs[index]!.filter((i) => !done[i]);
-      if (open.length > 0) {
-        stack.push(open.at(direction === 1 ? 0 : -1)!);
+      const wanted = done[index] ? [] : needs[index]!.filter((i) => !done[i]);
+      if (wanted.length > 0) {
+        stack.push(wanted.at(direction === 1 ? 0 : -1)!);
         continue;
       }
       stack.pop();
-      if (!done[index]) order.push(index);
-      done[index] = 1;
+      if (!done[index]) place(index);
     }
   }
   return order;
@@ -114,21 +113,33 @@ function eager(
     for (const b of reads) if (left[b] === 1 && !buffers[b]!.lasts) bytes -= buffers[b]!.bytes;
     return bytes;
   };
-  const ready = new Set(order.filter((index) => waits[index] === 0));
+  const growing = new Heap<number>((a, b) => a.bytes - b.bytes || place[a.item]! - place[b.item]!);
+  const earliest = new Heap<number>((a, b) => place[a.item]! - place[b.item]!);
+  const done = new Uint8Array(order.length);
+  const offer = (index: number): void => {
+    growing.push({ item: index, bytes: growth(index) });
+  };
+  const start = (index: number): void => {
+    offer(index);
+    earliest.push({ item: index, bytes: 0 });
+  };
+  for (const index of order) if (waits[index] === 0) start(index);
   const result: number[] = [];
-  while (ready.size > 0) {
-    let [first, next, least] = [-1, -1, most];
-    for (const index of ready) {
-      if (first < 0 || place[index]! < place[first]!) first = index;
-      const bytes = growth(index);
-      if (bytes < least || (bytes === least && (next < 0 || place[index]! < place[next]!)))
-        [next, least] = [index, bytes];
-    }
-    if (next < 0) next = first;
-    ready.delete(next);
+  while (result.length < order.length) {
+    // What is offered again, cheaper, leaves its dearer offers behind, which come up when it is done.
+    while (done[growing.top?.item ?? -1]) growing.pop();
+    while (done[earliest.top?.item ?? -1]) earliest.pop();
+    const next = (growing.top!.bytes <= most ? growing : earliest).pop()!.item;
+    done[next] = 1;
     result.push(next);
     lifetimes.release(next, left);
-    for (const reader of readers[next]!) if (--waits[reader]! === 0) ready.add(reader);
+    for (const reader of readers[next]!) if (--waits[reader]! === 0) start(reader);
+    // Whoever is the last to read something now frees it.
+    for (const b of uses[next]!.reads) {
+      if (left[b] !== 1 || buffers[b]!.lasts) continue;
+      const last = buffers[b]!.readers.find((reader) => !done[reader])!;
+      if (waits[last] === 0) offer(last);
+    }
   }
   return result;
 }

@@ -1,10 +1,14 @@
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { explainedShortage, requireMemory } from '../../src/commands/train-memory.ts';
-import { settingsOf } from '../../src/commands/train-settings.ts';
+import { explainedShortage, requireLasting, requireMemory } from '../../src/commands/train-memory.ts';
+import { type SettingsOptions, settingsOf } from '../../src/commands/train-settings.ts';
 import { VersusError } from '../../src/core/errors.ts';
 import { withAllLogits } from '../../src/estimate/resize.ts';
+import { quantity } from '../../src/report/format.ts';
+import { trainingMemory } from '../../src/training/predict.ts';
+import type { TrainingSettings } from '../../src/training/settings.ts';
+import { setUp } from '../../src/training/setup.ts';
 import { model } from '../../src/zoo/index.ts';
 import { type Ran, versus, versusEach, workspace } from './versus.ts';
 
@@ -46,7 +50,10 @@ const WRONG = [
   [['llama-tiny', '--resume', 'lora/step-2'], /not the newest checkpoint/],
   [['vit-tiny', '--out', 'lora'], /the folder is not empty[\s\S]*--resume/],
   [['vit-tiny', '--weights', 'ftp:x'], /--weights: cannot tell what/],
-  [['qwen2-72b'], /a step is predicted to take [\d.]+ TiB of memory, and [\d.]+ [GM]iB are free[\s\S]*next:/],
+  [
+    ['qwen2-72b'],
+    /numbers alone take [\d.]+ GiB of memory, and [\d.]+ [GM]iB are free[\s\S]*next: no smaller/,
+  ],
 ] as const satisfies readonly (readonly [readonly string[], RegExp])[];
 const QUICK = ['--steps', '4', '--batch', '4', '--save-every', '2', '--eval-samples', '8'];
 
@@ -54,8 +61,10 @@ const LORA = ['--lora', 'r=2,alpha=4,targets=q_proj+v_proj'];
 
 let whole: Ran;
 let right: Ran[];
+let failed: Ran;
 let wrong: Ran[];
 beforeAll(async () => {
+  writeFileSync(at('broken.safetensors'), 'no weights');
   writeFileSync(at('train.config.ts'), CONFIG);
   whole = await versus(place.dir, train('resnet-tiny', ...QUICK, '--out', 'whole'));
   const ran = await versusEach(place.dir, [
@@ -63,10 +72,12 @@ beforeAll(async () => {
     ['verify', 'resnet-tiny', '--weights', 'whole/step-4'],
     train('llama-tiny', ...QUICK, ...LORA, '--out', 'lora', '--json'),
     ['export', 'llama-tiny', '--adapter', 'lora/step-4', '--out', 'merged'],
+    train('vit-tiny', '--dataset', 'shapes', ...QUICK, '--weights', 'broken.safetensors', '--out', 'failed'),
     ...WRONG.map(([args]) => train(...args)),
   ]);
   right = ran.slice(0, 4);
-  wrong = ran.slice(4);
+  failed = ran[4]!;
+  wrong = ran.slice(5);
 });
 
 describe('versus train', () => {
@@ -109,6 +120,12 @@ describe('versus train', () => {
     expect(exported!.stdout).toContain('model.onnx');
   });
 
+  it('leaves no folder behind where it fails before its first step', () => {
+    expect(failed.code).toBeGreaterThan(0);
+    expect(failed.stderr).toContain('broken.safetensors');
+    expect(existsSync(at('failed'))).toBe(false);
+  });
+
   it.each(
     WRONG.map(([args, message], i) => [args, message, i] as const),
   )('answers %j with exit 2 and what was meant', (_, message, i) => {
@@ -119,34 +136,53 @@ describe('versus train', () => {
 });
 
 describe('memory that is not there', () => {
-  const settings = settingsOf({ batch: '32' }, {});
-  const vit = model('vit-b-16');
+  const MB = 2 ** 20;
+  const target = { microsoft: true };
+  const asking = (name: string, options: SettingsOptions, sizes: TrainingSettings['sizes'] = {}) => ({
+    ...{ model: withAllLogits(model(name)), settings: settingsOf(options, sizes), target },
+  });
+  const failure = (checked: Promise<unknown>): Promise<VersusError> =>
+    checked.then(
+      () => Promise.reject(new Error('it was accepted')),
+      (error) => error as VersusError,
+    );
 
-  it('is told before anything is loaded, with what would fit', async () => {
-    const graphs = await vit.build(vit.config);
-    await requireMemory(vit, graphs, settings, 64 * 2 ** 30);
-    const error = await requireMemory(vit, graphs, settings, 3 * 2 ** 30).catch((e: VersusError) => e);
-    expect(error).toMatchObject({ kind: 'usage', where: 'vit-b-16, batch 32' });
-    expect((error as VersusError).message).toMatch(
-      /predicted to take [\d.]+ GiB of memory, and 3.00 GiB are free/,
-    );
-    expect((error as VersusError).next).toMatch(
-      /what would fit: --micro-batches \d+ \([\d.]+ GiB\), --batch \d+ \(/,
-    );
-    // Where the weights and their moments alone are too much, adapters are left.
-    const less = await requireMemory(vit, graphs, settingsOf({ batch: '2' }, {}), 2 ** 30).catch((e) => e);
-    expect(less.next).toMatch(/^what would fit: --lora r=8,alpha=16,targets=all-linear \(/);
+  it('is told before anything is loaded, in the numbers of the step, with what would fit', async () => {
+    const vit = asking('vit-tiny', { batch: '32' });
+    const { step } = await setUp(vit.model, vit.settings, 0, target);
+    const need = trainingMemory(step).total;
+    await requireMemory(vit, step, need);
+    const error = await failure(requireMemory(vit, step, need / 2));
+    expect(error).toMatchObject({ kind: 'usage', where: 'vit-tiny, batch 32' });
+    const [asked, free] = [quantity(need, 'B'), quantity(need / 2, 'B')];
+    expect(error.message).toBe(`a step is predicted to take ${asked} of memory, and ${free} are free`);
+    expect(error.next).toMatch(/what would fit: --micro-batches \d+ \([\d.]+ MiB\), --batch \d+ \(/);
+    // What is proposed is what training so would be predicted to take.
+    const [, batch, bytes] = /--batch (\d+) \((.*?)\)/.exec(error.next!)!;
+    const smaller = await setUp(vit.model, { ...vit.settings, batch: Number(batch) }, 0, target);
+    expect(trainingMemory(smaller.step).total).toBeLessThanOrEqual(need / 2);
+    expect(bytes).toBe(quantity(trainingMemory(smaller.step).total, 'B'));
+  });
+
+  it('is told before the step is built where no batch would help', async () => {
+    const vit = asking('vit-tiny', { batch: '2' });
+    await requireLasting(vit, 3 * MB);
+    const error = await failure(requireLasting(vit, 2 * MB));
+    expect(error.message).toMatch(/^weights and the optimiser's numbers alone take 2.4\d MiB of memory/);
+    expect(error.next).toMatch(/^no smaller batch and no LoRA would fit/);
+    const wide = await failure(requireLasting(asking('resnet-tiny', { batch: '2' }), 3 * MB));
+    expect(wide.next).toMatch(/^what would fit: --lora r=8,alpha=16,targets=all-linear \(/);
   });
 
   it('is told when a runtime runs out of it', async () => {
-    const llama = withAllLogits(model('llama-tiny'));
-    const graphs = await llama.build(llama.config);
+    const llama = asking('llama-tiny', {}, { sequence: 64 });
+    const { step } = await setUp(llama.model, llama.settings, 0, target);
     const told = new VersusError('infrastructure', 'onnxruntime-cpu is out of memory', { next: 'go on' });
-    const error = await explainedShortage(told, llama, graphs, settingsOf({}, { sequence: 64 }));
+    const error = await explainedShortage(told, llama, step);
     expect(error).toMatchObject({ kind: 'infrastructure', message: told.message });
-    expect((error as VersusError).where).toMatch(/a step is predicted to take [\d.]+ MiB/);
+    expect((error as VersusError).where).toContain(quantity(trainingMemory(step).total, 'B'));
     expect((error as VersusError).next).toMatch(/what would fit: --micro-batches .*; go on$/);
     const other = new Error('something else');
-    expect(await explainedShortage(other, llama, graphs, settings)).toBe(other);
+    expect(await explainedShortage(other, llama, step)).toBe(other);
   });
 });

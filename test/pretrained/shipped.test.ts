@@ -1,4 +1,4 @@
-import { mkdtemp, readdir, readFile, rm, stat } from 'node:fs/promises';
+import { cp, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -51,6 +51,31 @@ describe('shipped checkpoints', () => {
     const options = { cacheDir: path.join(scratch, 'cache'), maxBytes: 1e9, precision: 'fp32' } as const;
     const artifacts = await prepareArtifacts(ours, options);
     expect(Object.keys(artifacts).length).toBeGreaterThan(0);
+  });
+});
+
+describe('a damaged checkpoint', () => {
+  it('fails where it is used, and nowhere else', async () => {
+    const folder = path.join(scratch, 'checkpoints');
+    await cp(CHECKPOINTS, folder, { recursive: true });
+    await writeFile(path.join(folder, 'shapes-vlm', 'config.json'), '{"model_type": "lla');
+    await writeFile(path.join(folder, 'shapes-vit', 'config.json'), '{"model_type": "none"}');
+    for (const name of ['shapes-clip', 'shapes-llm', 'shapes-resnet'])
+      await rm(path.join(folder, name), { recursive: true });
+    for (const whole of shippedModels()) {
+      const model = shipped(whole.name as Shipped, folder);
+      const { name, family, task, dims } = model;
+      expect({ name, family, task }).toEqual({ name, family: whole.family, task: whole.task });
+      expect(dims ?? {}).toMatchObject(whole.task === 'generate' ? whole.dims! : {});
+      const where = expect.stringContaining(path.join(folder, name));
+      const error = await Promise.resolve(model.build(model.config)).catch((e) => e);
+      expect(error).toMatchObject({
+        ...{ kind: 'input', message: 'a checkpoint of this package cannot be read', where },
+        next: expect.stringContaining('install the package again'),
+      });
+      const options = { cacheDir: path.join(scratch, 'cache'), maxBytes: 1e9, precision: 'fp32' } as const;
+      await expect(prepareArtifacts(model, options)).rejects.toThrow(/cannot be read|No such|no such|ENOENT/);
+    }
   });
 });
 

@@ -1,9 +1,10 @@
-import { cpSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { float32 } from '../../src/core/tensor.ts';
 import { withAllLogits } from '../../src/estimate/resize.ts';
-import { readCheckpoint } from '../../src/training/checkpoint.ts';
+import { type Row, readCheckpoint } from '../../src/training/checkpoint.ts';
+import { RunLog } from '../../src/training/run-log.ts';
 import { setUp } from '../../src/training/setup.ts';
 import { findCheckpoint, Store } from '../../src/training/store.ts';
 import { readSafetensors, safetensors, seeded, writeSafetensors } from '../../src/weights/index.ts';
@@ -111,6 +112,34 @@ describe('a place for checkpoints', () => {
     expect(await findCheckpoint(join(out, 'step-5'))).toMatchObject({ training: out, newest: false });
     await expect(Store.create(out)).rejects.toThrow(/not empty/);
     await expect(findCheckpoint(trainings.at('nowhere'))).rejects.toThrow(/no such folder to resume/);
+  });
+
+  it('is free again after a training that took no step, and keeps everything else', async () => {
+    const begin = async (name: string, history: readonly Row[] = []) => {
+      const store = await Store.create(trainings.at(name));
+      const log = await RunLog.open(store.folder, history);
+      await log.event('start', {});
+      return { store, log };
+    };
+    const row: Row = [1, 0.1, Number.NaN];
+    const empty = await begin('no-step');
+    await empty.store.abandon(0);
+    expect(existsSync(empty.store.folder)).toBe(false);
+    const resumed = await begin('no-step', [row]);
+    await resumed.store.abandon(1);
+    expect(existsSync(resumed.store.folder)).toBe(false);
+    const stepped = await begin('one-step');
+    await stepped.log.loss(1, row);
+    await stepped.store.abandon(0);
+    expect(readdirSync(stepped.store.folder).sort()).toEqual(['log.jsonl', 'losses.csv']);
+    const other = await begin('other');
+    writeFileSync(join(other.store.folder, 'notes'), 'x');
+    await other.store.abandon(0);
+    expect(readdirSync(other.store.folder)).toEqual(['notes']);
+    const saved = await begin('saved');
+    await saved.store.save(1, async (folder) => writeFileSync(join(folder, 'x'), 'x'));
+    await saved.store.abandon(0);
+    expect(readdirSync(saved.store.folder)).toHaveLength(4);
   });
 });
 
