@@ -50,6 +50,6 @@ export const CLIP: Recipe = {
   reads: true,
   data: `captions, shorter captions and CLIP's phrases about the training images of shapes (${LARGE} images)`,
   examples: captioned,
-  ...{ sizes: { batch: 32, sequence: CONTEXT }, steps: 3000, rate: 2e-3, warmup: 100, weightDecay: 0.05 },
+  ...{ sizes: { batch: 32, sequence: CONTEXT }, steps: 900, rate: 2e-3, warmup: 100, weightDecay: 0.05 },
   seed: 3,
 };

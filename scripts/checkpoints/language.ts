@@ -31,7 +31,7 @@ export const LLM: Recipe = {
     const train = await (await stories.prepare(ROOT)).samples('train');
     return train.map(({ text }): Example => ({ text: text! }));
   },
-  ...{ sizes: { batch: 48, sequence: 32 }, steps: 3000, rate: 3e-3, warmup: 100, weightDecay: 0.05, seed: 4 },
+  ...{ sizes: { batch: 48, sequence: 32 }, steps: 2000, rate: 3e-3, warmup: 100, weightDecay: 0.05, seed: 4 },
 };
 
 /** The numbers of a checkpoint beside this one, under a prefix. */
@@ -71,7 +71,7 @@ export const VLM: Recipe = {
   },
   before: BEFORE_IMAGE,
   sizes: { batch: 32, sequence: 30, before: 2 },
-  ...{ steps: 2500, rate: 1.5e-3, warmup: 100, weightDecay: 0.05, seed: 5 },
+  ...{ steps: 600, rate: 1.5e-3, warmup: 100, weightDecay: 0.05, seed: 5 },
   // What it says it has from shapes-llm; what it sees it learns here.
   starts: (folder) => from(folder, 'shapes-llm', 'language_model.'),
 };
