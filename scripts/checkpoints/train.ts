@@ -28,6 +28,8 @@ export interface Training {
   readonly wallSeconds: number;
 }
 
+/** All images of a recipe: decoded in the first pass alone. */
+const KEPT = 2 ** 30;
 const BETAS = [0.9, 0.99] as const;
 
 /**
@@ -68,7 +70,7 @@ export async function trainRecipe(
   const tokenizer = recipe.reads ? await openTokenizer(folder, Number.MAX_SAFE_INTEGER) : undefined;
   const { before, seed, rate, warmup } = recipe;
   const batches = new Batches(model, forward, await recipe.examples(), {
-    ...{ seed, ...(tokenizer && { tokenizer }), ...(before !== undefined && { before }) },
+    ...{ seed, cacheBytes: KEPT, ...(tokenizer && { tokenizer }), ...(before !== undefined && { before }) },
   });
   const began = { cpu: process.cpuUsage(), at: performance.now() };
   const trainer = await Trainer.open(
@@ -81,7 +83,9 @@ export async function trainRecipe(
     const losses: number[] = [];
     for (let i = 0; i < steps; i++) {
       const lr = rateAt({ kind: 'cosine', rate, warmup: Math.min(warmup, steps), steps }, i);
-      const { loss } = await trainer.run(await batches.at(i), { lr, ...adamCorrections(i + 1, BETAS) });
+      const batch = await batches.at(i);
+      const fed = recipe.augment?.feeds(batch, i, seed) ?? batch;
+      const { loss } = await trainer.run(fed, { lr, ...adamCorrections(i + 1, BETAS) });
       losses.push(loss);
       if (i % 50 === 49) {
         const mean = losses.slice(-50).reduce((a, b) => a + b, 0) / 50;
