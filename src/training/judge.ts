@@ -58,7 +58,7 @@ export function judgeOf(forward: Forward, step: TrainingStep, target?: Target): 
       ),
     );
   }
-  return readingState(dropDead(lower(dropDead(g.build()), target)), step.state, step.params);
+  return readingState(dropDead(lower(dropDead(g.build()), target)), step.state, step.params, 'parameters');
 }
 
 /** @param scores [rows, classes] @param labels int64 [rows] */

@@ -61,8 +61,16 @@ export function parameterShape(state: StateTensor, params: readonly Param[]): re
 /**
  * A graph that is fed parameters as one that is fed them in the form in which a step keeps them: a view, and where the graph
  * reads a matrix the other way round a transposition, stand behind such inputs.
+ *
+ * @param reads how the graph reads matrices that the step keeps turned around: as the model does (`parameters`), or turned already, as
+ *   `backwardOf` makes it (`turned`). The shapes of square ones would not tell
  */
-export function readingState(graph: Graph, state: readonly StateTensor[], params: readonly Param[]): Graph {
+export function readingState(
+  graph: Graph,
+  state: readonly StateTensor[],
+  params: readonly Param[],
+  reads: 'parameters' | 'turned',
+): Graph {
   const fed = new Map(state.map((s) => [s.input, s]));
   const plain = new Map<string, string>();
   const nodes: Node[] = [];
@@ -75,10 +83,10 @@ export function readingState(graph: Graph, state: readonly StateTensor[], params
   };
   const inputs = graph.inputs.map((input) => {
     const kept = fed.get(input.name);
-    if (!kept || kept.shape.join() === input.shape.join()) return input;
+    const turnedHere = kept?.transposed === true && reads === 'parameters';
+    if (!kept || (!turnedHere && kept.shape.join() === input.shape.join())) return input;
     const { name } = input;
     const own = parameterShape(kept, params);
-    const turnedHere = kept.transposed === true && input.shape.join() === own.join();
     const flat = `${name}/as-kept`;
     view(name, flat, kept.transposed ? own.toReversed() : own);
     if (turnedHere) {

@@ -38,7 +38,7 @@ export async function stepParts(
   const first = { ...whole, outputs: whole.outputs.filter((o) => !gradients.includes(o.name)) };
   const made = async (graph: Graph, part: string): Promise<Graph> => {
     const own = await computedBy(options.target, graph);
-    const read = readingState(leastPeak(own, new Set()), step.state, step.params);
+    const read = readingState(leastPeak(own, new Set()), step.state, step.params, 'turned');
     return { ...read, name: `${graph.name}.${part}` };
   };
   return { forward: await made(first, 'forward'), backward: await made(whole, 'backward'), gradients };
@@ -50,7 +50,7 @@ export function judging(forward: Forward, step: TrainingStep, target?: Target): 
   const params = forward.graph.params.filter((p) => fed.has(p.name));
   const graph = withInputs(forward.graph, params, [forward.logits]);
   const judged = new Set(graph.nodes.flatMap((node) => node.inputs));
-  const lowered = readingState(dropDead(lower(graph, target)), step.state, step.params);
+  const lowered = readingState(dropDead(lower(graph, target)), step.state, step.params, 'parameters');
   // Labels are only for the loss.
   const isRead = (name: string): boolean => judged.has(name);
   return { ...lowered, name: `${graph.name}.judging`, inputs: lowered.inputs.filter((i) => isRead(i.name)) };

@@ -1,13 +1,17 @@
 import { describe, expect, it } from 'vitest';
 import type { Graph } from '../../src/core/graph.ts';
+import type { ModelDef } from '../../src/core/model.ts';
 import { int64, type Tensor, type Tensors, tensor, toNumbers } from '../../src/core/tensor.ts';
 import { interpret } from '../../src/graph/interpret.ts';
 import { arrange, headOf } from '../../src/training/arrange.ts';
 import { forwardOf } from '../../src/training/forward/index.ts';
+import { judgeOf } from '../../src/training/judge.ts';
+import { stored } from '../../src/training/layout.ts';
 import { judging, stepParts } from '../../src/training/parts.ts';
 import { rightOnes } from '../../src/training/right.ts';
 import { type StepOptions, trainingStep } from '../../src/training/step.ts';
 import { model } from '../../src/zoo/index.ts';
+import type { VitConfig } from '../../src/zoo/vit.ts';
 import { drawn } from '../transform/passes.ts';
 
 describe('parts of a step', () => {
@@ -53,6 +57,44 @@ describe('parts of a step', () => {
     }
     expect(judged.inputs.map((i) => i.name)).not.toContain('labels');
     expect(run(judged).logits!.shape).toEqual([2, 8]);
+  });
+});
+
+describe('a judge of weights that a step keeps turned around', () => {
+  it('reads square ones as the model does', async () => {
+    const target = { microsoft: true };
+    const tiny = model('vit-tiny') as ModelDef<VitConfig>;
+    const def = {
+      ...tiny,
+      config: { ...tiny.config, image: [16, 16] as const, width: 8, mlpWidth: 12, depth: 1, heads: 2 },
+    };
+    const graphs = (await def.build(def.config)) as Record<string, Graph>;
+    const forward = await forwardOf(def, graphs, { batch: 2 });
+    const names = forward.graph.params.filter((p) => p.role === 'weight').map((p) => p.name);
+    const options: StepOptions = { trainable: new Set(names), optimiser: { kind: 'sgd' }, target };
+    const step = await trainingStep(forward, options);
+    const square = step.state.filter((s) => s.transposed && s.shape[0] === s.shape[1]);
+    expect(square.length).toBeGreaterThan(3);
+    const weights: Tensors = Object.fromEntries(
+      step.params.map(({ name, shape }) => [name, drawn(shape as number[], name.length)]),
+    );
+    const image = drawn([2, 3, 16, 16], 5);
+    const own = { pixel_values: image, labels: int64([2], [3, 1]) };
+    const state = Object.fromEntries(step.state.map((s) => [s.input, stored(weights[s.input]!, s)]));
+    const parts = await stepParts(forward, options, step);
+    const run = (graph: Graph, kept: Tensors): Tensors => {
+      const feeds: Tensors = { ...own, ...kept, lr: drawn([], 1) };
+      const fed = graph.inputs.map(({ name }) => [name, feeds[name]!] as const);
+      return interpret(graph, kept, Object.fromEntries(fed));
+    };
+    const { loss, logits } = run(forward.graph, weights);
+    for (const graph of [step.graph, parts.forward, parts.backward, judgeOf(forward, step, target)]) {
+      expect(toNumbers(run(graph, state).loss!)[0]).toBeCloseTo(toNumbers(loss!)[0]!, 5);
+    }
+    const judged = toNumbers(run(judging(forward, step, target), state).logits!);
+    judged.forEach((x, i) => {
+      expect(x).toBeCloseTo(toNumbers(logits!)[i]!, 4);
+    });
   });
 });
 
