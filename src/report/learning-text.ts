@@ -83,6 +83,7 @@ function byText({ difference, interval }: Standing, unit: string): string {
   const signed = (x: number): string => (x < 0 ? `−${amount(x)}` : amount(x));
   const name = isFraction(unit) ? 'points' : unit;
   const side = difference < 0 ? 'behind' : 'ahead';
+  if (interval === null && difference === 0) return 'equal';
   if (interval === null) return `${amount(difference)} ${name} ${side}`;
   const turned = difference < 0 ? [-interval.hi, -interval.lo] : [interval.lo, interval.hi];
   return `${amount(difference)} ${name} ${side} (95% interval ${turned.map((x) => signed(x!)).join(' to ')})`;
