@@ -1,5 +1,5 @@
 // Which questions, models, backends and datasets: the file to edit. Every plugin is a value; adding one is one file and one line here.
-import shapes from './datasets/shapes/index.ts';
+import shapes, { shapes as shapesOf } from './datasets/shapes/index.ts';
 import stories from './datasets/stories/index.ts';
 import { onnxruntime } from './src/backends/onnxruntime/index.ts';
 import { reference } from './src/backends/reference.ts';
@@ -9,6 +9,7 @@ import { shippedModels } from './src/pretrained/shipped.ts';
 import { peak } from './src/workloads/peak.ts';
 import { models } from './src/zoo/index.ts';
 import classification from './suites/classification.ts';
+import dataEfficiency, { large as dataEfficiencyLarge } from './suites/data-efficiency.ts';
 import fineTuning, { large as fineTuningLarge } from './suites/fine-tuning.ts';
 import resolution from './suites/resolution.ts';
 import textTasks from './suites/text-tasks.ts';
@@ -16,7 +17,10 @@ import visionLanguage from './suites/vision-language.ts';
 import zeroShot from './suites/zero-shot.ts';
 
 export default defineConfig({
-  suites: [classification, zeroShot, textTasks, visionLanguage, resolution, fineTuning, fineTuningLarge],
+  suites: [
+    ...[classification, zeroShot, textTasks, visionLanguage, resolution],
+    ...[fineTuning, fineTuningLarge, dataEfficiency, dataEfficiencyLarge],
+  ],
   backends: [
     onnxruntime('cpu'),
     onnxruntime('webgpu'),
@@ -31,6 +35,11 @@ export default defineConfig({
     reference,
   ],
   models: [...models(), ...shippedModels()],
-  datasets: [shapes, stories],
+  datasets: [
+    ...[shapes, stories],
+    // Enough to learn from, for the suites of data efficiency; generated when one of them runs.
+    shapesOf({ name: 'colours-3k', size: 3200, edge: 64, label: 'colour' }),
+    shapesOf({ name: 'colours-38k', size: 38_400, edge: 64, label: 'colour' }),
+  ],
   peak,
 });

@@ -160,7 +160,11 @@ function checkNames(path: string, config: Config): void {
     ];
     for (const arm of named) if (!arms.has(arm)) refuse('suites', `'${suite.name}' has no arm '${arm}'`);
     const cells = suite.uses.flatMap((use) =>
-      use.batches.map((batch) => ({ name: `${use.workload.name} at batch ${batch.size}` })),
+      use.batches.flatMap((batch) =>
+        (use.arms ?? [...arms]).map((arm) => ({
+          name: `${use.workload.name} at batch ${batch.size} of ${arm}`,
+        })),
+      ),
     );
     unique(`suites (${suite.name}) uses`, cells);
   }

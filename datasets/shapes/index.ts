@@ -7,10 +7,15 @@ import { defineDataset } from '../../src/index.ts';
 import { generate, type Recipe, reader, readManifest, VERSION } from './generate.ts';
 import { COLOUR_NAMES, SHAPES } from './scene.ts';
 
+type Label = 'shape' | 'colour' | 'pair';
+
 export interface ShapesOptions extends Partial<Recipe> {
-  /** `shape` (default): 8 classes, so that held-out colours of a known shape can be asked; `pair`: 64, like `red circle`. */
-  readonly label?: 'shape' | 'pair';
-  /** `shapes`, or `shapes-pairs` with pairs as labels. */
+  /**
+   * `shape` (default): 8 classes, so that held-out colours of a known shape can be asked; `colour`: 8, told apart from far fewer
+   * images; `pair`: 64, like `red circle`.
+   */
+  readonly label?: Label;
+  /** `shapes`, `shapes-colours` with colours and `shapes-pairs` with pairs as labels, unless said otherwise. */
   readonly name?: string;
 }
 
@@ -21,27 +26,35 @@ const LARGEST = 1_000_000;
 const STALE_MS = 3600e3;
 
 const PAIRS = SHAPES.flatMap((shape) => COLOUR_NAMES.map((colour) => `${colour} ${shape}`));
-const asPair = (sample: Sample): Sample => ({
-  ...sample,
-  label: PAIRS.indexOf(`${sample.attributes?.colour} ${sample.attributes?.shape}`),
-});
+/** What the labels name, and which of it a sample is. */
+const LABELS: Readonly<Record<Label, { classes: readonly string[]; of(sample: Sample): string }>> = {
+  shape: { classes: SHAPES, of: ({ attributes }) => `${attributes?.shape}` },
+  colour: { classes: COLOUR_NAMES, of: ({ attributes }) => `${attributes?.colour}` },
+  pair: { classes: PAIRS, of: ({ attributes }) => `${attributes?.colour} ${attributes?.shape}` },
+};
+const NAMES: Readonly<Record<Label, string>> = {
+  shape: 'shapes',
+  colour: 'shapes-colours',
+  pair: 'shapes-pairs',
+};
 
 /** The dataset in a finished folder; null when it isn't there or not whole (a file missing or of another size). */
-async function readWhole(folder: string, name: string, label: 'shape' | 'pair'): Promise<Dataset | null> {
+async function readWhole(folder: string, name: string, label: Label): Promise<Dataset | null> {
   try {
     const stored = await readManifest(folder);
     const listed = await reader(folder).prepare(folder);
     if (listed.manifest.sha256 !== stored.listing_sha256) return null;
+    const { classes, of } = LABELS[label];
     const splits = new Map<string, readonly Sample[]>();
     for (const split of Object.keys(stored.splits)) {
       const samples = await listed.samples(split);
-      splits.set(split, label === 'pair' ? samples.map(asPair) : samples);
+      splits.set(
+        split,
+        samples.map((sample) => ({ ...sample, label: classes.indexOf(of(sample)) })),
+      );
     }
     const { version, licence, source, sha256 } = stored;
-    return datasetOf(
-      { name, version, licence, source, classes: label === 'pair' ? PAIRS : SHAPES, sha256 },
-      splits,
-    );
+    return datasetOf({ name, version, licence, source, classes, sha256 }, splits);
   } catch {
     return null;
   }
@@ -79,7 +92,7 @@ async function sweep(folder: string): Promise<void> {
  */
 export function shapes(options: ShapesOptions = {}): DatasetDef {
   const { size = 1280, seed = 0, edge = 128, label = 'shape' } = options;
-  const name = options.name ?? (label === 'pair' ? 'shapes-pairs' : 'shapes');
+  const name = options.name ?? NAMES[label];
   const inRange = (value: number, low: number, high: number) =>
     Number.isInteger(value) && value >= low && value <= high;
   if (!inRange(size, SMALLEST, LARGEST) || !inRange(seed, 0, 2 ** 20) || !inRange(edge, 32, 1024)) {

@@ -4,6 +4,7 @@ import type { CellInfo, Comparison } from '../core/report.ts';
 import { raceName, raceSentence, racesOf, unavailable, unrankedIn } from '../report/backends.ts';
 import { peersOf } from '../report/growth.ts';
 import { growthStatements } from '../report/growth-text.ts';
+import { learningStatements } from '../report/learning-text.ts';
 import type { Phrase } from '../report/statement.ts';
 import { CERTAINTY } from '../report/table.ts';
 import { type SuiteView, suiteViews } from '../report/view.ts';
@@ -44,11 +45,13 @@ export function tell(run: ReadRun, reports: readonly string[]): void {
   if (page) print(`report: ${relative(process.cwd(), page) || page}`);
 }
 
-/** One line per metric that was fitted over sizes: who grows how, and how sure the order is. */
-const growing = (view: SuiteView): string[] =>
-  growthStatements(view).map(
+/** One line per metric that was fitted over sizes, who grows how; and per contrast, who catches up with whom. */
+const growing = (view: SuiteView): string[] => [
+  ...growthStatements(view).map(
     ({ text, certainty, place }) => `${place}: ${coloured(text)} (${CERTAINTY[certainty]})`,
-  );
+  ),
+  ...learningStatements(view).map(({ text, certainty }) => `${coloured(text)} (${CERTAINTY[certainty]})`),
+];
 
 /** A sentence with its names in bold. */
 const coloured = (text: Phrase): string =>

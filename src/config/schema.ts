@@ -57,7 +57,7 @@ const suite = z.looseObject({
   arms: z
     .array(
       z.looseObject({
-        ...{ name, model, tier: tier.optional() },
+        ...{ name, model, tier: tier.optional(), until: tier.optional() },
         params: z.record(z.string(), z.unknown()).optional(),
         rounds: count.optional(),
       }),

@@ -1,4 +1,5 @@
 import type { CaseRecord, Cell, EndRecord, PeakRecord, RunRecord, Status } from './record.ts';
+import type { LearningPoint } from './workload.ts';
 
 /** The columns of the long CSV, in this order. */
 export const COLUMNS = [
@@ -63,6 +64,8 @@ export interface Summary {
   readonly values: readonly number[];
   /** Per-sample correctness where the metric is an accuracy. */
   readonly correct?: readonly boolean[];
+  /** Of a score of what was learnt from ever more images by several seeds: its values by seed at each number of images. */
+  readonly learning?: readonly LearningPoint[];
   /** How a score came to its value, e.g. the loss of every training step. */
   readonly curve?: readonly number[];
 }

@@ -15,6 +15,8 @@ export interface Arm {
   readonly group?: string;
   /** From which tier on it takes part; `default` when left out. */
   readonly tier?: Tier;
+  /** Up to which tier it takes part, where a dearer arm says the same better from the next one on; all when left out. */
+  readonly until?: Tier;
   /** Left to the backends that are asked for everything: on others it would say again what another arm says. */
   readonly mainBackendsOnly?: true;
   /**

@@ -23,8 +23,20 @@ export interface Score {
   readonly interval?: { readonly lo: number; readonly hi: number; readonly method: string };
   /** Per-sample correctness in sample order, so that two arms can be compared on the same samples (McNemar). */
   readonly correct?: readonly boolean[];
+  /**
+   * Of what is learnt anew by several seeds from ever more images: the values by seed, smallest number of images first. The score
+   * is then of the largest number, `value` the median over its seeds, and `n` what each was judged on.
+   */
+  readonly learning?: readonly LearningPoint[];
   /** How it came to that, e.g. the loss of every training step; finite numbers. */
   readonly curve?: readonly number[];
+}
+
+/** What came of learning from so many images. */
+export interface LearningPoint {
+  readonly images: number;
+  /** One per seed, in the order of the seeds, which is the same for all arms: i-th values are pairs. */
+  readonly values: readonly number[];
 }
 
 /** What a workload has at hand inside its worker. */
@@ -66,8 +78,11 @@ export interface Activity {
   steps(repetition: number): AsyncGenerator<Step, void>;
   /** Outputs on fixed inputs at the shapes that are timed, for parity. Names are stable across backends. */
   outputs(): Promise<Tensors>;
-  /** Quality over fixed samples, untimed; absent when there is nothing to score. */
-  scores?(): Promise<Score[]>;
+  /**
+   * Quality over fixed samples, untimed; absent when there is nothing to score.
+   * @param stage told ahead of each part of a long scoring: every stage has the case's whole time limit
+   */
+  scores?(stage?: (name: string) => void): Promise<Score[]>;
   /**
    * What is exactly known of the case, by metric (`fact`) or in place of what is counted of the built graphs (`macs`, `nodes`,
    * `weight_bytes`).

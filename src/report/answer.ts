@@ -4,6 +4,7 @@ import { metricLabel, printable, quantity } from './format.ts';
 import { type Gap, gapsOf } from './gaps.ts';
 import { peersOf } from './growth.ts';
 import { type GrowthStatement, growthStatements } from './growth-text.ts';
+import { type LearningStatement, learningStatements } from './learning-text.ts';
 import { type Certainty, type Phrase, type Statement, statement } from './statement.ts';
 import {
   byMerit,
@@ -39,6 +40,8 @@ export interface Answer {
   readonly gaps: readonly Gap[];
   /** How costs grow, where the suite's arms are contenders at several sizes. */
   readonly growth: readonly GrowthStatement[];
+  /** Where one arm catches up with another, where they learnt from ever more images. */
+  readonly learning: readonly LearningStatement[];
 }
 
 /** The answer to a suite's question, from the comparisons alone. */
@@ -57,6 +60,7 @@ export function answerOf(view: SuiteView): Answer {
     statements: [...pairs.values()].flat().slice(0, MOST_STATEMENTS),
     gaps: gapsOf(view),
     growth: growthStatements(view),
+    learning: learningStatements(view),
   };
 }
 
@@ -93,9 +97,10 @@ const several = (view: SuiteView): boolean => unique(view.rows.map((row) => row.
 /** What the answer's first sentence rests on; null where nothing is compared. */
 export const foremost = ({
   growth,
+  learning,
   statements,
 }: Answer): { readonly text: Phrase; readonly certainty: Certainty; readonly because: string } | null =>
-  growth[0] ?? statements[0] ?? null;
+  growth[0] ?? learning[0] ?? statements[0] ?? null;
 
 /**
  * The answer's first sentence: how the first headline metric grows, or the best arm on it and how it stands to its opponent.

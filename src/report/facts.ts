@@ -64,7 +64,7 @@ export const warningsOf = ({ info }: ReportInput): string[] =>
 /** How the numbers came about, for readers who ask. */
 export const METHOD: readonly string[] = [
   'Every case runs in processes of its own. Rounds of all cases are interleaved, so that a change of the machine meets all of them alike.',
-  'A value is the median of the round medians; its 95% interval is over rounds, not over repetitions, because repetitions in one process are not independent. The CSV names method and n in every row.',
+  'A value is the median of the round medians; its 95% interval is over rounds, not over repetitions, because repetitions in one process are not independent. The CSV names method and n in every row. Where a score was learnt by several seeds, seeds are what is called rounds, each a training of its own.',
   'Before a case is timed, its outputs are compared with a reference on the CPU. What disagrees, or ran partly on another device, is invalid and never ranked; a software adapter shows correctness only.',
   'Comparisons are ratios of medians. "Sure" means that the interval excludes 1 and that p is at most 0.05 after Holm’s correction over all comparisons of that metric in the suite, of arms and of backends apart. Counts are exact and need no interval.',
 ];

@@ -71,7 +71,7 @@ export const checkPass =
     const worth = subject.workload.metrics.filter((m) => m.of === 'score' && (origin.trained || m.seeded));
     if (score && worth.length > 0 && parity.agrees && job.activity.scores) {
       report.stage('scoring quality');
-      const scores = checked(await job.activity.scores());
+      const scores = checked(await job.activity.scores((name) => report.stage(`scoring quality: ${name}`)));
       report.found({
         scores: scores.filter((s) => origin.trained || worth.some((m) => m.name === s.metric)),
       });

@@ -116,7 +116,7 @@ function* cellsOf(
     for (const batch of use.batches) {
       if (!within(batch.tier ?? 'smoke', tier)) continue;
       for (const arm of suite.arms) {
-        if (!within(arm.tier ?? 'default', tier)) continue;
+        if (!within(arm.tier ?? 'default', tier) || !within(tier, arm.until ?? 'release')) continue;
         if (use.arms && !use.arms.includes(arm.name)) continue;
         if (!wantedModel(arm.model.name) && !wantedModel(arm.name)) continue;
         for (const backend of config.backends) {

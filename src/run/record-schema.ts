@@ -233,6 +233,7 @@ const LINES: Readonly<Record<RecordLine['type'], Check>> = {
       object({
         ...{ metric: text, value: real, n: count, correct: optional(listOf(flag)) },
         curve: optional(numbers),
+        learning: optional(listOf(object({ images: count, values: numbers }))),
         interval: optional(object({ lo: real, hi: real, method: text })),
       }),
     ),

@@ -173,6 +173,12 @@ function quality(cell: CellAccumulator, info: CellInfo): Figures[] {
         const reason = untrained ? 'n/a: the weights are seeded, not trained' : 'n/a: not scored';
         return nothing(head, { status: 'ok', reason }, assume);
       }
+      const { learning } = score;
+      if (learning?.length) {
+        const { values } = learning.at(-1)!;
+        const seeds = { ...overRounds(head, values, score.n), assume, learning };
+        return { ...seeds, status: 'ok' as const, reason: null };
+      }
       const share = score.value >= 0 && score.value <= 1 && (score.correct !== undefined || unit === 'share');
       const interval =
         score.interval ?? (share ? wilsonInterval(Math.round(score.value * score.n), score.n) : null);

@@ -21,6 +21,8 @@ export interface BatchOptions {
   readonly before?: string;
   /** Preprocessed images that are kept for the next pass; 256 MiB when left out. */
   readonly cacheBytes?: number;
+  /** Where they are kept, by sample, so that several trainings of one model decode an image once; a place of its own when left out. */
+  readonly kept?: Map<string, Tensor>;
 }
 
 const CACHE_BYTES = 256 * 2 ** 20;
@@ -36,8 +38,7 @@ export class Batches {
   readonly #inputs: Forward['inputs'];
   readonly #examples: readonly Example[];
   readonly #options: BatchOptions;
-  readonly #kept = new Map<string, Tensor>();
-  #keptBytes = 0;
+  readonly #kept: Map<string, Tensor>;
   #pass = -1;
   #order: readonly Example[] = [];
 
@@ -53,6 +54,7 @@ export class Batches {
     this.#inputs = forward.inputs;
     this.#examples = examples;
     this.#options = options;
+    this.#kept = options.kept ?? new Map();
     if (examples.length >= this.size) return;
     throw new VersusError('usage', `${examples.length} examples don't fill a batch of ${this.size}`, {
       where: model.name,
@@ -108,17 +110,27 @@ export class Batches {
     const kept = this.#kept.get(sample.id);
     if (kept) return kept;
     const image = await preprocessImage(imageOf(sample), this.#model.preprocess!);
-    const bytes = image.data.byteLength;
-    if (this.#keptBytes + bytes <= (this.#options.cacheBytes ?? CACHE_BYTES)) {
-      this.#kept.set(sample.id, image);
-      this.#keptBytes += bytes;
-    }
+    // A batch stacks its images, so all of them are of one size.
+    const bytes = (this.#kept.size + 1) * image.data.byteLength;
+    if (bytes <= (this.#options.cacheBytes ?? CACHE_BYTES)) this.#kept.set(sample.id, image);
     return image;
   }
 
   #labels(examples: readonly Example[]): Tensors {
-    const labels = examples.flatMap(({ label }) => (label === undefined ? [] : [label]));
-    return labels.length < examples.length ? {} : { labels: int64([labels.length], labels) };
+    const known = (input: string, numbers: readonly (number | undefined)[]): Tensors => {
+      const all = numbers.filter((n) => n !== undefined);
+      return all.length < numbers.length ? {} : { [input]: int64([all.length], all) };
+    };
+    return {
+      ...known(
+        'labels',
+        examples.map(({ label }) => label),
+      ),
+      ...known(
+        'teacher_labels',
+        examples.map(({ taught }) => taught),
+      ),
+    };
   }
 
   #texts(examples: readonly Example[]): Tensors {

@@ -9,6 +9,8 @@ export interface Example {
   readonly sample?: Sample;
   /** Logit of its class. */
   readonly label?: number;
+  /** Logit of the class that a teacher chose, whatever the label is. */
+  readonly taught?: number;
   /** Text that is given, such as a question: nothing is learnt of it. */
   readonly prompt?: string;
   /** Text that is learnt: a caption, an answer, a story. */

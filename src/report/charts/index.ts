@@ -1,6 +1,7 @@
 import type { ReportInput } from '../../core/report.ts';
 import { racesOf } from '../backends.ts';
 import { slug, uniqueNames } from '../format.ts';
+import { learningOf } from '../learning.ts';
 import { headline, type SuiteView, suiteViews } from '../view.ts';
 import { aloneCharts } from './alone.ts';
 import { backendCharts } from './backends.ts';
@@ -8,6 +9,7 @@ import { barCharts } from './bars.ts';
 import type { Chart, Draft } from './chart.ts';
 import { coldCharts } from './cold.ts';
 import { growthCharts } from './growth.ts';
+import { learningCharts } from './learning.ts';
 import { memoryCharts, STACKED_MEMORY } from './memory.ts';
 import { paretoCharts } from './pareto.ts';
 import { phaseCharts } from './phases.ts';
@@ -59,10 +61,14 @@ function drafts(view: SuiteView): Draft[] {
   if (growth.length > 0) return [...growth, ...backendCharts(view), ...stripCharts(view)];
   const variants = variantCharts(view);
   if (variants.length > 0) return [...variants, ...backendCharts(view)];
-  const metrics = headline(view).filter((metric) => !STACKED_MEMORY.has(metric));
+  const learning = learningCharts(view);
+  // What was learnt from ever more images has lines, which say more than bars of the most images.
+  const drawn = new Set(learningOf(view).map(({ metric }) => metric));
+  const metrics = headline(view).filter((metric) => !STACKED_MEMORY.has(metric) && !drawn.has(metric));
   const alone = aloneCharts(view, metrics);
   const rest = metrics.filter((metric) => !alone.some((chart) => chart.metrics.includes(metric)));
   return [
+    ...learning,
     ...alone.map((chart) => chart.draft),
     ...rest.flatMap((metric, i) =>
       barCharts(view, metric, i === 0 && alone.length === 0 ? 0 : 3 + i / 100, raced(view, metric)),

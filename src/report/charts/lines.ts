@@ -28,10 +28,19 @@ export interface Lines extends Pick<Draft, 'name' | 'title' | 'subtitle' | 'rank
   /** The numbers that are written at it. */
   readonly ticks: readonly number[];
   readonly legend?: boolean;
+  /** Shares are read on a `linear` axis; `logarithmic` when left out. */
+  readonly y?: 'linear' | 'logarithmic';
 }
 
-/** Lines on two logarithmic axes, where a power law is straight, each with its name at its end. */
-export function lineChart({ lines, x, ticks, legend = false, ...draft }: Lines): Draft {
+/** Lines over a logarithmic axis, each with its name at its end; on two of them a power law is straight. */
+export function lineChart({
+  lines,
+  x,
+  ticks,
+  legend = false,
+  y: scale = 'logarithmic',
+  ...draft
+}: Lines): Draft {
   const rows = lines.flatMap(({ points }) => points.map(({ row }) => row));
   const { metric, unit } = rows[0]!;
   const axis = axisUnit(
@@ -57,7 +66,7 @@ export function lineChart({ lines, x, ticks, legend = false, ...draft }: Lines):
         scales: {
           x: numberAxis(x, { type: 'logarithmic', values: ticks }),
           y: numberAxis(y, {
-            type: 'logarithmic',
+            type: scale,
             // Room for points that would else lie on the frame.
             suggestedMin: (Math.min(...ends) / axis.divisor) * 0.85,
             suggestedMax: (Math.max(...ends) / axis.divisor) * 1.15,

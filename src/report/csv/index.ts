@@ -2,11 +2,12 @@ import type { Reporter, ReportFile, Summary } from '../../core/report.ts';
 import { slug, uniqueNames } from '../format.ts';
 import { comparisonSheet } from './comparisons.ts';
 import { growthSheet } from './growth.ts';
+import { learningSheet } from './learning.ts';
 import { longSheet } from './long.ts';
 import { timmSheets } from './timm.ts';
 import { wideSheet } from './wide.ts';
 
-/** `results.csv` (long), `comparisons.csv`, `growth.csv` where sizes were compared, one wide table per suite, and timm's table per backend for classification. */
+/** `results.csv` (long), `comparisons.csv`, `growth.csv` and `learning.csv` where sizes or numbers of images were compared, one wide table per suite, and timm's table per backend for classification. */
 export const csv: Reporter = {
   name: 'csv',
   render(input) {
@@ -20,6 +21,8 @@ export const csv: Reporter = {
     ];
     const growth = growthSheet(input);
     if (growth !== null) files.push({ file: `${name('growth')}.csv`, body: growth });
+    const learning = learningSheet(input);
+    if (learning !== null) files.push({ file: `${name('learning')}.csv`, body: learning });
     const bySuite = new Map<string, Summary[]>();
     for (const row of input.rows) {
       const rows = bySuite.get(row.suite);

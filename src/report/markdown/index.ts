@@ -17,6 +17,7 @@ import { METHOD, runFacts, warningsOf } from '../facts.ts';
 import { capital, metricLabel, plural, slug } from '../format.ts';
 import { countGaps, type Gap, missingValues, neverStarted } from '../gaps.ts';
 import { growthNotes, growthTable } from '../growth-text.ts';
+import { learningTable } from '../learning-text.ts';
 import { CERTAINTY, comparisonTable, resultTables, type Table } from '../table.ts';
 import { type SuiteView, suiteViews } from '../view.ts';
 import { md, mdPhrase } from './escape.ts';
@@ -81,6 +82,7 @@ function suiteBlocks(answer: Answer, charts: readonly Chart[]): string[] {
     `## ${md(view.info.name)}`,
     ...(view.info.question ? [`> ${md(view.info.question)}`] : []),
     ...growthBlocks(answer),
+    ...learningBlocks(answer),
     paragraph(answer),
     ...answer.leads
       .filter((lead) => lead.ranking.length > 1)
@@ -128,6 +130,16 @@ function growthBlocks({ growth }: Answer): string[] {
   );
   const notes = growthNotes(growth).map((note) => `- ${md(note)}.`);
   return [[...lines, ...notes].join('\n'), tableBlock(table, 'growth.csv')];
+}
+
+/** Who catches up with whom at how many images, and every value. */
+function learningBlocks({ view, learning }: Answer): string[] {
+  const table = learningTable(view);
+  if (table === null) return [];
+  const lines = learning.map(
+    ({ text, certainty, because }) => `- ${mdPhrase(text)} (${CERTAINTY[certainty]}: ${md(because)}).`,
+  );
+  return [lines.join('\n'), tableBlock(table, 'learning.csv')].filter((block) => block !== '');
 }
 
 /** Who wins, by what ratio, how sure, and what was not valid, in sentences. */

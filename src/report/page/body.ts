@@ -7,6 +7,7 @@ import { METHOD, runFacts, warningsOf } from '../facts.ts';
 import { plural, slug } from '../format.ts';
 import { missingValues, neverStarted } from '../gaps.ts';
 import { growthNotes, growthTable } from '../growth-text.ts';
+import { learningTable } from '../learning-text.ts';
 import { comparisonTable, resultTables } from '../table.ts';
 import { suiteViews } from '../view.ts';
 import { backendSection } from './backends.ts';
@@ -74,13 +75,14 @@ function suiteSection(answer: Answer, charts: readonly Chart[]): string {
   const figures = charts.flatMap((chart, i) => (chart.suite === info.name ? [figure(chart, i)] : []));
   const comparisons = comparisonTable(answer.view);
   const growth = growthTable(answer.growth);
+  const learning = learningTable(answer.view);
   const notes = growthNotes(answer.growth)
     .map((note) => `<p class="more">${html(note)}.</p>\n`)
     .join('');
   const file = `${slug(info.name)}.csv`;
   return `<section id="${slug('suite', info.name)}"><h2>${html(info.name)}</h2>
 <p class="lede">${html(info.question)}</p>
-<ul class="sentences">${[...answer.growth, ...answer.statements].map((line) => `<li>${htmlPhrase(line.text)}. ${pill(line)}</li>`).join('\n')}</ul>${growth ? `\n${notes}${tableHtml(growth, 'growth.csv')}` : ''}
+<ul class="sentences">${[...answer.growth, ...answer.learning, ...answer.statements].map((line) => `<li>${htmlPhrase(line.text)}. ${pill(line)}</li>`).join('\n')}</ul>${growth ? `\n${notes}${tableHtml(growth, 'growth.csv')}` : ''}${learning ? `\n${tableHtml(learning, 'learning.csv')}` : ''}
 ${rankings(answer)}
 ${backendSection(answer.view)}
 <div class="figures">${figures.join('\n')}</div>

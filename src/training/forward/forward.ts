@@ -43,6 +43,8 @@ export interface ForwardOptions extends LossOptions {
 export interface LossOptions {
   /** Share of every label that is spread evenly over all classes (Szegedy et al., 2016); 0 when left out. */
   readonly labelSmoothing?: number;
+  /** Of a classifier: half of the loss is what a teacher chose (`teacher_labels` of a batch), learnt by a head of its own. */
+  readonly distillation?: 'hard';
   /**
    * How a contrastive model judges its pairs: `softmax` over the batch both ways (CLIP), or every pair by itself (`sigmoid`,
    * SigLIP); by the model's family when left out.
