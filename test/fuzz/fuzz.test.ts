@@ -13,7 +13,7 @@ import { show } from './show.ts';
 
 /** The same graphs in every run; `FUZZ_SEED=7 FUZZ_GRAPHS=5000 npx vitest run test/fuzz` draws others. */
 const SEED = Number(process.env.FUZZ_SEED ?? 1);
-const GRAPHS = Number(process.env.FUZZ_GRAPHS ?? 200);
+const GRAPHS = Number(process.env.FUZZ_GRAPHS ?? 120);
 /** Engines that are compared with fewer of them: on a GPU every graph is compiled, and tfjs is compared in tests of its own. */
 const FEWER: readonly (readonly [RegExp, number])[] = [
   [/webgpu|cuda|tensorrt|dml|coreml/, 1 / 20],

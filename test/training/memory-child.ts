@@ -26,11 +26,11 @@ const model = {
   } as const),
   build: buildDecoder,
 };
-const forward = await forwardOf(model, lora?.graphs ?? built, { batch: 32, sequence: 128 });
+const forward = await forwardOf(model, lora?.graphs ?? built, { batch: 16, sequence: 128 });
 const all = forward.graph.params.filter((p) => p.role === 'weight').map((p) => p.name);
 const ids = int64(
-  [32, 128],
-  Array.from({ length: 4096 }, (_, i) => (i * 7919 + 13) % config.vocabulary),
+  [16, 128],
+  Array.from({ length: 2048 }, (_, i) => (i * 7919 + 13) % config.vocabulary),
 );
 const trainable = new Set(lora?.trained ?? all);
 const measured = await measuredStep(
