@@ -33,7 +33,6 @@ export async function writeCard(
     `| optimiser | AdamW (β 0.9, 0.99; weight decay ${weightDecay} of matrices), gradients clipped at norm 1 |`,
     `| learning rate | ${rate}, ${warmup} steps of warm-up, then half a cosine to 0 over ${steps} steps |`,
     ...(labelSmoothing ? [`| label smoothing | ${labelSmoothing} |`] : []),
-    ...(recipe.augment ? [`| augmentation | ${recipe.augment.what} |`] : []),
     `| seed | ${seed}, of weights and order |`,
     `| loss | ${mean(losses.slice(0, tail)).toFixed(3)} over the first ${tail} steps, ${mean(losses.slice(-tail)).toFixed(3)} over the last |`,
     `| cost | ${minutes(cpuSeconds)} of processor time on ${cpu()}, ${minutes(wallSeconds)} with whatever else ran there |`,

@@ -1,7 +1,6 @@
 import { shapes } from '../../datasets/shapes/index.ts';
 import { SHAPES } from '../../datasets/shapes/scene.ts';
 import type { Example } from '../../src/training/examples.ts';
-import { recoloured } from './augment.ts';
 import { LARGE, ROOT } from './places.ts';
 import type { Recipe } from './recipe.ts';
 
@@ -58,10 +57,6 @@ export const VIT: Recipe = {
     ...{ intermediate_size: 256, hidden_act: 'gelu', layer_norm_eps: 1e-6, qkv_bias: true, ...labels },
   },
   preprocessor: squash('ViTImageProcessor'),
-  augment: {
-    what: 'channels in any order, negatives, mirrored and turned: colour says nothing about shape',
-    feeds: recoloured,
-  },
-  steps: 5000,
+  steps: 2000,
   rate: 1.5e-3,
 };

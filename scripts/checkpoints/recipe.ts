@@ -26,11 +26,6 @@ export interface Recipe {
   /** Of matrices; vectors and embeddings don't decay. */
   readonly weightDecay: number;
   readonly labelSmoothing?: number;
-  /** What is done to a batch before it is fed, in words and as a function of nothing but batch, step and seed. */
-  readonly augment?: {
-    readonly what: string;
-    readonly feeds: (feeds: Tensors, step: number, seed: number) => Tensors;
-  };
   readonly seed: number;
   /** Numbers by parameter in place of drawn ones: the parts of other checkpoints that this one begins with. */
   starts?(folder: string): Promise<Tensors>;

@@ -83,9 +83,7 @@ export async function trainRecipe(
     const losses: number[] = [];
     for (let i = 0; i < steps; i++) {
       const lr = rateAt({ kind: 'cosine', rate, warmup: Math.min(warmup, steps), steps }, i);
-      const batch = await batches.at(i);
-      const fed = recipe.augment?.feeds(batch, i, seed) ?? batch;
-      const { loss } = await trainer.run(fed, { lr, ...adamCorrections(i + 1, BETAS) });
+      const { loss } = await trainer.run(await batches.at(i), { lr, ...adamCorrections(i + 1, BETAS) });
       losses.push(loss);
       if (i % 50 === 49) {
         const mean = losses.slice(-50).reduce((a, b) => a + b, 0) / 50;
