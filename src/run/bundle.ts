@@ -27,22 +27,35 @@ export interface Bundle {
 
 /**
  * The worker and a config, with all that they import, as a few JavaScript files: a process per case starts in under half of the time
- * that hundreds of TypeScript files take. Packages are left where they are.
+ * that hundreds of TypeScript files take. Packages are left where they are, but for two of many files.
  *
  * Not for a config that brings files or packages which this cannot vouch for, because they could load our modules a second time:
  * JavaScript outside of `node_modules`, and packages that we don't depend on ourselves.
  */
 export async function bundleWorker(configPath: string): Promise<Bundle> {
-  const folder = await mkdtemp(path.join(tmpdir(), 'versus-worker-'));
-  const close = () => rm(folder, { recursive: true, force: true });
+  let folder: string | undefined;
+  const close = async () => {
+    if (folder !== undefined) await rm(folder, { recursive: true, force: true });
+  };
+  try {
+    folder = await mkdtemp(path.join(tmpdir(), 'versus-worker-'));
+    return { code: await built(configPath, folder), close };
+  } catch {
+    // No room for it, no esbuild for this platform, or a config that is not for it: this is only the faster way. What is wrong with the
+    // config, if anything is, has been told when it was loaded.
+    return { code: null, close };
+  }
+}
+
+async function built(configPath: string, folder: string): Promise<WorkerCode> {
   const esbuild = await import('esbuild');
+  const { dependencies, peerDependencies } = JSON.parse(await readFile(PACKAGE, 'utf8')) as {
+    dependencies: Record<string, string>;
+    peerDependencies: Record<string, string>;
+  };
+  const own = new Set(Object.keys({ ...dependencies, ...peerDependencies }));
   building++;
   try {
-    const { dependencies, peerDependencies } = JSON.parse(await readFile(PACKAGE, 'utf8')) as {
-      dependencies: Record<string, string>;
-      peerDependencies: Record<string, string>;
-    };
-    const own = new Set(Object.keys({ ...dependencies, ...peerDependencies }));
     await esbuild.build({
       ...{
         bundle: true,
@@ -58,19 +71,18 @@ export async function bundleWorker(configPath: string): Promise<Bundle> {
       logLevel: 'silent',
       plugins: [vouched(own), placed()],
     });
-    return {
-      code: { worker: path.join(folder, 'worker.mjs'), config: path.join(folder, 'config.mjs') },
-      close,
-    };
-  } catch {
-    // What is wrong with the config, if anything is, has been told when it was loaded; this is only the faster way.
-    return { code: null, close };
+    return { worker: path.join(folder, 'worker.mjs'), config: path.join(folder, 'config.mjs') };
   } finally {
     building--;
     // Nothing of ours but what is measured shall run while it is.
     if (building === 0) await esbuild.stop();
   }
 }
+
+/** Why a file or package ends a bundle. */
+const unvouched = (file: string) => ({
+  errors: [{ text: `${file} could load what is bundled here a second time` }],
+});
 
 const packageOf = (specifier: string): string => /^(@[^/]+\/)?[^/]+/.exec(specifier)?.[0] ?? '';
 
@@ -94,13 +106,13 @@ function vouched(own: ReadonlySet<string>): Plugin {
         const name = packageOf(found.path.slice(at + INSTALLED.length).replaceAll(path.sep, '/'));
         if (MANY.includes(name)) return found;
         if (own.has(name)) return { path: pathToFileURL(found.path).href, external: true };
-        return { errors: [{ text: `${found.path} could load what is bundled here a second time` }] };
+        return unvouched(found.path);
       });
       build.onLoad({ filter: /\.[cm]?jsx?$/ }, ({ path: file }) =>
         file.startsWith(OWN) ||
         MANY.some((name) => file.includes(`${INSTALLED}${path.normalize(name)}${path.sep}`))
           ? undefined
-          : { errors: [{ text: `${file} could load what is bundled here a second time` }] },
+          : unvouched(file),
       );
     },
   };

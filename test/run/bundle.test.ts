@@ -47,6 +47,19 @@ describe('the worker as JavaScript', () => {
     await close();
   });
 
+  it('is not made where there is no place for it, and nothing else is wrong then', async () => {
+    const before = process.env.TMPDIR;
+    process.env.TMPDIR = join(dir, 'nowhere');
+    try {
+      const { code, close } = await bundleWorker(ADDRESS.path);
+      await close();
+      expect(code).toBeNull();
+    } finally {
+      if (before === undefined) delete process.env.TMPDIR;
+      else process.env.TMPDIR = before;
+    }
+  });
+
   it.each([
     ['JavaScript of the user, which may load our sources by itself', './plain.mjs'],
     ['a package that we don’t depend on', 'their-plugin'],
