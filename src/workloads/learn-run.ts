@@ -7,31 +7,22 @@ import type { Activity, Job, LearningPoint, Score, Step } from '../core/workload
 import { Batches } from '../training/batches.ts';
 import { type Example, examplesOf } from '../training/examples.ts';
 import { rightOnes } from '../training/right.ts';
-import { adamCorrections, rateAt } from '../training/schedule.ts';
 import { Trainer } from '../training/trainer.ts';
 import { seeded } from '../weights/index.ts';
 import type { LearnParams } from './learn.ts';
-import { BETAS, type Learner, type LearnSetup } from './learn-setup.ts';
-import { fedTo } from './train-sessions.ts';
+import type { Learner, LearnSetup } from './learn-setup.ts';
+import { fedTo, opening } from './train-sessions.ts';
+import { COMPARED, HELD, scalarsAt, timedScalars } from './train-work.ts';
 
-/** Batches that are cycled through while timing. */
-const HELD = 4;
-/** Steps whose losses are compared between backends. */
-const COMPARED = 3;
 /** Of the images that all trainings of a case share: 20,000 of 48 × 48 pixels are 0.5 GiB. */
 const CACHE_BYTES = 2 ** 30;
 
 /** A case of `learn` in its worker. */
 export async function openLearning(job: Job<LearnParams>): Promise<Activity> {
-  const { student, teacher, open, facts } = (job.built as ModelDef<LearnSetup>).config;
+  const { student, teacher, facts } = (job.built as ModelDef<LearnSetup>).config;
   const { threads } = job.params;
-  const opening = async (graph: string, kept: ReadonlySet<string>): Promise<ResidentSession> => {
-    const asked = { ...open, ...(threads !== undefined && { threads }) };
-    if (job.openResident) return job.openResident(graph, (output) => kept.has(output), asked);
-    throw new VersusError('unsupported', 'training keeps its state on the device, and this job cannot', {
-      where: job.model.name,
-    });
-  };
+  const openGraph = (graph: string, kept: ReadonlySet<string>): Promise<ResidentSession> =>
+    opening(job, graph, (output) => kept.has(output), threads === undefined ? {} : { threads });
   const dataset = await job.dataset(job.params.dataset);
   const examples = {
     train: await examplesOf(job.model, ['model'], dataset, 'train'),
@@ -44,7 +35,7 @@ export async function openLearning(job: Job<LearnParams>): Promise<Activity> {
       next: `take a larger dataset, or fewer than ${most} images`,
     });
   }
-  const study = await Study.open(student, job.params, opening);
+  const study = await Study.open(student, job.params, openGraph);
   let mentor: Study | null = null;
   // Ahead of any teacher: the label stands for what it says, which makes the same work and needs no training.
   const first = drawn(examples.train, job.params.images[0]!, 0).map((e) =>
@@ -56,8 +47,7 @@ export async function openLearning(job: Job<LearnParams>): Promise<Activity> {
       timed ??= { trainer: await study.start(0), batches: await study.batches(first, 0, HELD) };
       const { trainer, batches } = timed;
       const batch = batches[trainer.steps % batches.length]!;
-      // A rate so small that the weights stay where speed is that of training, however many repetitions there are.
-      const scalars = { lr: job.params.rate / 100, ...adamCorrections(trainer.steps + 1, BETAS) };
+      const scalars = timedScalars(job.params, trainer.steps);
       yield { phase: 'step', items: job.batch, run: () => trainer.run(batch, scalars) };
     },
     async outputs() {
@@ -67,7 +57,7 @@ export async function openLearning(job: Job<LearnParams>): Promise<Activity> {
       return { losses: float32([losses.length], losses) };
     },
     async scores(stage = () => {}) {
-      if (teacher) mentor ??= await Study.open(teacher, job.params, opening);
+      if (teacher) mentor ??= await Study.open(teacher, job.params, openGraph);
       return scoresOf(job.params, examples, study, mentor, stage);
     },
     facts: () => facts,
@@ -168,13 +158,9 @@ class Study {
     steps = this.#steps,
   ): Promise<number[]> {
     const batches = this.#batchesOf(examples, seed);
-    const warmup = Math.floor(steps / 10);
     const losses: number[] = [];
     for (let i = 0; i < steps; i++) {
-      // A warm-up counts from nothing, which would waste the first step.
-      const at = warmup > 0 ? i + 1 : i;
-      const lr = rateAt({ kind: 'cosine', rate: this.#learner.rate, warmup, steps }, at);
-      losses.push((await trainer.run(await batches.at(i), { lr, ...adamCorrections(i + 1, BETAS) })).loss);
+      losses.push((await trainer.run(await batches.at(i), scalarsAt(this.#learner, i, steps))).loss);
     }
     return losses;
   }

@@ -10,8 +10,7 @@ import { judging } from '../training/parts.ts';
 import { type TrainingStep, trainingStep } from '../training/step.ts';
 import { seeded } from '../weights/index.ts';
 import type { LearnParams, Teacher } from './learn.ts';
-
-export const BETAS = [0.9, 0.999] as const;
+import { BETAS } from './train-setup.ts';
 
 /** A model's training step, and the graph that judges what it has learnt. */
 export interface Learner {

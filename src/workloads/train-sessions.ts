@@ -9,14 +9,17 @@ export const setupOf = (job: Job<TrainParams>): Setup => (job.built as ModelDef<
 
 /**
  * A graph of the case, as its backend wants training steps.
+ * @param more options over those
  * @throws VersusError `unsupported` where the job knows only the host
  */
-export async function opening(
-  job: Job<TrainParams>,
+export async function opening<P>(
+  job: Job<P>,
   graph: string,
   keep: (output: string) => boolean,
+  more: Setup['open'] = {},
 ): Promise<ResidentSession> {
-  if (job.openResident) return job.openResident(graph, keep, setupOf(job).open);
+  const { open } = (job.built as ModelDef<Pick<Setup, 'open'>>).config;
+  if (job.openResident) return job.openResident(graph, keep, { ...open, ...more });
   throw new VersusError('unsupported', 'training keeps its state on the device, and this job cannot', {
     where: job.model.name,
   });

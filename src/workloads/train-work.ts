@@ -5,12 +5,16 @@ import { adamCorrections, rateAt } from '../training/schedule.ts';
 import { BETAS, type TrainParams } from './train-setup.ts';
 
 /** Batches that are cycled through while timing. */
-const HELD = 4;
+export const HELD = 4;
 /** Steps whose losses are compared between backends. */
 export const COMPARED = 3;
 
 /** The numbers that change with every step, of `of` steps in all. */
-export function scalarsAt({ rate }: TrainParams, step: number, of: number): Record<string, number> {
+export function scalarsAt(
+  { rate }: Pick<TrainParams, 'rate'>,
+  step: number,
+  of: number,
+): Record<string, number> {
   const warmup = Math.floor(of / 10);
   // A warm-up counts from nothing, which would waste the first step.
   const lr = rateAt({ kind: 'cosine', rate, warmup, steps: of }, warmup > 0 ? step + 1 : step);
@@ -18,7 +22,7 @@ export function scalarsAt({ rate }: TrainParams, step: number, of: number): Reco
 }
 
 /** The same while timing: a rate so small that the weights stay where speed is that of training, however many repetitions there are. */
-export const timedScalars = ({ rate }: TrainParams, step: number): Record<string, number> => ({
+export const timedScalars = ({ rate }: Pick<TrainParams, 'rate'>, step: number): Record<string, number> => ({
   ...{ lr: rate / 100, ...adamCorrections(step + 1, BETAS) },
 });
 
