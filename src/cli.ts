@@ -3,6 +3,8 @@ import { declareWith } from './cli/declare.ts';
 import { addLooking } from './cli/looking.ts';
 import { addMeasuring } from './cli/measuring.ts';
 import { addTraining } from './cli/training.ts';
+import type { Code } from './code/index.mjs';
+import { FromSources, runFrom } from './code/running.ts';
 import { version } from './commands/version.ts';
 import { reasonOf, VersusError } from './core/errors.ts';
 
@@ -43,8 +45,12 @@ function neverExit(command: Command): void {
   for (const child of command.commands) neverExit(child);
 }
 
-/** Runs a command line and exits with its code. */
-export async function main(argv: readonly string[]): Promise<void> {
+/**
+ * Runs a command line and exits with its code. `from`: the JavaScript that this is part of.
+ * @returns false where nothing was done, because it has to be done from sources
+ */
+export async function main(argv: readonly string[], from: Code | null = null): Promise<boolean> {
+  runFrom(from);
   process.stdout.on('error', (error: NodeJS.ErrnoException) => {
     if (error.code === 'EPIPE') process.exit(EXIT.ok);
     throw error;
@@ -54,18 +60,24 @@ export async function main(argv: readonly string[]): Promise<void> {
     code = value;
   });
   neverExit(root);
-  process.once('beforeExit', () => {
+  const stuck = (): void => {
     process.stderr.write('versus: nothing is left to wait for, but the work is not done\n');
     process.stderr.write('  next: look for an `await` in the config or a plugin that never ends\n');
     process.exit(EXIT.usage);
-  });
+  };
+  process.once('beforeExit', stuck);
   try {
     await root.parseAsync([...argv]);
   } catch (error) {
+    if (error instanceof FromSources) {
+      process.off('beforeExit', stuck);
+      return false;
+    }
     code = explain(error);
   }
   // Native runtimes may hold handles open; what was written must be out before we leave.
   process.stdout.write('', () => process.stderr.write('', () => process.exit(code)));
+  return true;
 }
 
 function explain(error: unknown): number {

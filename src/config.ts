@@ -2,6 +2,8 @@ import { existsSync, readFileSync } from 'node:fs';
 import { dirname, relative, resolve } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import type { z } from 'zod';
+import { CONFIG_NAMES, configIn } from './code/find.mjs';
+import { FromSources, runningCode } from './code/running.ts';
 import { withDefaults } from './config/defaults.ts';
 import { fieldName, lineOf } from './config/locate.ts';
 import { configSchema } from './config/schema.ts';
@@ -16,8 +18,6 @@ export interface LoadedConfig {
   readonly dir: string;
 }
 
-export const CONFIG_NAMES = ['bench.config.ts', 'bench.config.mts', 'bench.config.js', 'bench.config.mjs'];
-
 /** The config file in a folder, or the one that was named. @throws VersusError `usage` when there is none. */
 export function findConfig(cwd: string, named?: string): string {
   if (named !== undefined) {
@@ -27,10 +27,8 @@ export function findConfig(cwd: string, named?: string): string {
       next: 'name an existing file with --config, or leave it out',
     });
   }
-  for (const name of CONFIG_NAMES) {
-    const path = resolve(cwd, name);
-    if (existsSync(path)) return path;
-  }
+  const path = configIn(cwd);
+  if (path !== undefined) return path;
   throw new VersusError('usage', `no ${CONFIG_NAMES[0]} in ${cwd}`, {
     next: 'run versus in the folder of your bench.config.ts, or name it with --config FILE',
   });
@@ -58,9 +56,11 @@ export async function loadConfig(path: string): Promise<LoadedConfig> {
 }
 
 async function importConfig(path: string): Promise<{ default?: unknown }> {
+  const code = runningCode(path);
   try {
-    return (await import(pathToFileURL(path).href)) as { default?: unknown };
+    return (await import(pathToFileURL(code?.config ?? path).href)) as { default?: unknown };
   } catch (error) {
+    if (code !== null) throw new FromSources();
     throw importError(path, error);
   }
 }

@@ -1,6 +1,4 @@
 #!/usr/bin/env node
-// Registers the TypeScript loader and hands over to the command line.
-import './loader.mjs';
+import { start } from './start.mjs';
 
-const { main } = await import('./cli.ts');
-await main(process.argv);
+await start(process.argv);

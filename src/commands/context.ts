@@ -1,7 +1,6 @@
-import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
-import { fileURLToPath } from 'node:url';
-import { CONFIG_NAMES, findConfig, type LoadedConfig, loadConfig } from '../config.ts';
+import { configIn, OUR_CONFIG } from '../code/find.mjs';
+import { findConfig, type LoadedConfig, loadConfig } from '../config.ts';
 
 export interface CommonOptions {
   readonly config?: string;
@@ -15,9 +14,8 @@ export function contextOf(options: CommonOptions): Promise<LoadedConfig> {
 
 /** The same for commands that only look: where the folder has no config, the one that this package came with serves. */
 export function lookingContextOf(options: CommonOptions): Promise<LoadedConfig> {
-  const here = CONFIG_NAMES.some((name) => existsSync(resolve(name)));
-  if (here || options.config !== undefined) return contextOf(options);
-  return loadConfig(fileURLToPath(new URL('../../bench.config.ts', import.meta.url)));
+  if (options.config !== undefined || configIn(process.cwd()) !== undefined) return contextOf(options);
+  return loadConfig(OUR_CONFIG);
 }
 
 /** Folder of the reports: `--out` from the working folder, else the config's. */

@@ -1,9 +1,10 @@
 import fs from 'node:fs';
 import path from 'node:path';
+import { type Bundle, bundle } from '../code/index.mjs';
+import { runningCode } from '../code/running.ts';
 import type { Config } from '../core/config.ts';
 import { VersusError } from '../core/errors.ts';
 import { type Cell, type EndRecord, type Environment, SCHEMA_VERSION, type Status } from '../core/record.ts';
-import { bundleWorker } from './bundle.ts';
 import { conduct } from './conduct.ts';
 import { readEnvironment } from './environment.ts';
 import type { PlanFilter } from './filter.ts';
@@ -60,8 +61,8 @@ export interface RunOutcome {
  */
 export async function executeRun(options: RunOptions): Promise<RunOutcome> {
   const presence = announce();
-  const bundle = await bundleWorker(options.configPath);
-  const run = { ...options, address: { path: options.configPath, code: bundle.code } };
+  const { code, close } = await codeOf(options.configPath);
+  const run = { ...options, address: { path: options.configPath, code } };
   try {
     const environment = await readEnvironment();
     const set = options.resume
@@ -74,9 +75,15 @@ export async function executeRun(options: RunOptions): Promise<RunOutcome> {
       set.unlock();
     }
   } finally {
-    await bundle.close();
+    close();
     presence.end();
   }
+}
+
+/** Workers run from the JavaScript that this process runs from, else from some that is made for them. */
+async function codeOf(configPath: string): Promise<Bundle> {
+  const code = runningCode(configPath);
+  return code === null ? bundle(configPath) : { code, close: () => {} };
 }
 
 /** A run with the way to its plugins. */

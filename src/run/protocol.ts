@@ -1,3 +1,4 @@
+import type { Code } from '../code/index.mjs';
 import type { Availability } from '../core/backend.ts';
 import type { Profile } from '../core/config.ts';
 import type { ErrorKind } from '../core/errors.ts';
@@ -8,13 +9,7 @@ export interface ConfigAddress {
   /** Absolute path of the config file. */
   readonly path: string;
   /** The same and the worker as JavaScript; none: from their sources. */
-  readonly code?: WorkerCode | null;
-}
-
-/** Absolute paths of modules that Node reads by itself. */
-export interface WorkerCode {
-  readonly worker: string;
-  readonly config: string;
+  readonly code?: Code | null;
 }
 
 /** One process's work. */

@@ -1,7 +1,5 @@
 // Runs command lines one after another in this process, which loads the package once. Told and answered over the IPC channel.
-import '../../src/loader.mjs';
-
-const { main } = await import('../../src/cli.ts');
+import { start } from '../../src/start.mjs';
 
 /** One command line: what it wrote and the exit code that it would have left with. */
 async function ran(args) {
@@ -20,10 +18,12 @@ async function ran(args) {
   });
   const code = await new Promise((left, fail) => {
     process.exit = left;
-    main([process.execPath, 'versus', ...args]).catch(fail);
+    start([process.execPath, 'versus', ...args]).catch(fail);
   });
   process.exit = exit;
   for (const restore of writes) restore();
+  process.emit('exit', code);
+  for (const event of ['exit', 'SIGINT', 'SIGTERM', 'SIGHUP']) process.removeAllListeners(event);
   process.stdout.removeAllListeners('error');
   process.removeAllListeners('beforeExit');
   return { code, ...heard };

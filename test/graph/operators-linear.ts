@@ -214,7 +214,8 @@ export const LINEAR: Readonly<Record<string, Arb>> = {
   MatMulInteger: fc.tuple(size, size, size, seed).map(([m, k, n, s]) =>
     operatorCase('MatMulInteger', {
       inputs: [
-        filled([m, k], s, 0, 255, 'uint8'),
+        // Of seven bits: onnxruntime adds two products in 16 bits on x86 processors without VNNI, which saturates.
+        filled([m, k], s, 0, 127, 'uint8'),
         filled([k, n], s + 1, -128, 127, 'int8'),
         filled([], s, 0, 255, 'uint8'),
         filled([n], s, -9, 9, 'int8'),

@@ -3,8 +3,8 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { type Bundle, bundle } from '../../src/code/index.mjs';
 import type { Config } from '../../src/core/config.ts';
-import { type Bundle, bundleWorker } from '../../src/run/bundle.ts';
 import { probeBackends } from '../../src/run/probe.ts';
 import type { Task } from '../../src/run/protocol.ts';
 import { supervise } from '../../src/run/supervise.ts';
@@ -13,25 +13,25 @@ import { ADDRESS, taskOf, testConfig, workbench } from './bench.ts';
 let config: Config;
 let bench: ReturnType<typeof workbench>;
 let reference: string;
-let bundle: Bundle;
+let made: Bundle;
 beforeAll(async () => {
   bench = workbench();
   config = await testConfig();
   reference = path.join(bench.dir, 'reference.safetensors');
-  bundle = await bundleWorker(ADDRESS.path);
-  expect(bundle.code).not.toBeNull();
+  made = await bundle(ADDRESS.path);
+  expect(made.code).not.toBeNull();
   // From the sources; all others are from the bundle.
-  const made = await supervise(taskOf(config, 'onnxruntime-cpu', 'reference', reference), {
+  const passed = await supervise(taskOf(config, 'onnxruntime-cpu', 'reference', reference), {
     timeoutMs: 60_000,
   });
-  expect(made).toMatchObject({ status: 'ok', reason: null });
+  expect(passed).toMatchObject({ status: 'ok', reason: null });
 });
 afterAll(async () => {
   bench.clean();
-  await bundle.close();
+  made.close();
 });
 
-const bundled = <T extends Task>(task: T): T => ({ ...task, config: { ...ADDRESS, code: bundle.code } });
+const bundled = <T extends Task>(task: T): T => ({ ...task, config: { ...ADDRESS, code: made.code } });
 
 const run = (backend: string, pass: 'check' | 'speed' = 'check', timeoutMs = 60_000, profile = 'default') =>
   supervise(bundled(taskOf(config, backend, pass, reference, profile)), { timeoutMs });
