@@ -38,6 +38,7 @@ export default defineConfig({
   datasets: [
     ...[shapes, stories],
     // Enough to learn from, for the suites of data efficiency; generated when one of them runs.
+    shapesOf({ name: 'colours-600', size: 640, edge: 64, label: 'colour' }),
     shapesOf({ name: 'colours-3k', size: 3200, edge: 64, label: 'colour' }),
     shapesOf({ name: 'colours-38k', size: 38_400, edge: 64, label: 'colour' }),
   ],

@@ -102,12 +102,12 @@ export default suiteOf(
   'At how many training images does a ViT that learns from scratch catch up with a CNN of its size, and does DeiT’s distillation help?',
   [
     schooled(
-      { dataset: 'colours-3k', images: [100, 400], seeds: 1, steps: 20, samples: 128 },
+      { dataset: 'colours-600', images: [75, 300], seeds: 1, steps: 12, samples: 64 },
       ' in brief',
       { tier: 'smoke', until: 'smoke' },
       ['CNN', 'DeiT'],
     ),
-    schooled({ dataset: 'colours-3k', images: [100, 400, 1600], seeds: 6, steps: 120 }, '', {
+    schooled({ dataset: 'colours-3k', images: [100, 400, 1600], seeds: 6, steps: 80 }, '', {
       tier: 'default',
     }),
   ],
