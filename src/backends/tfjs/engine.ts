@@ -7,6 +7,7 @@ import { cpuDevice } from '../cpu-device.ts';
 import { withoutFaults } from './faults.ts';
 import { adapterDevice, openGpu } from './gpu.ts';
 import { loadNative } from './native.ts';
+import { registerWasmOver } from './wasm-over.ts';
 import { registerWasmSlice } from './wasm-slice.ts';
 
 /** What executes tfjs's kernels. */
@@ -75,6 +76,7 @@ const LOADERS: Readonly<Record<EngineName, () => Promise<Engine>>> = {
     const { setWasmPaths } = await import('@tensorflow/tfjs-backend-wasm');
     const main = createRequire(import.meta.url).resolve('@tensorflow/tfjs-backend-wasm');
     setWasmPaths(join(dirname(main), '..', 'wasm-out') + sep);
+    registerWasmOver(tf);
     registerWasmSlice(tf);
     return withoutHandlers(() => started('wasm', tf, cpuDevice()));
   },

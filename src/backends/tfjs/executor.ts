@@ -74,6 +74,7 @@ export class Executor {
       values.set(name, 'data' in fed ? { dtype: fed.dtype, shape: fed.shape, fixed: false, host: fed } : fed);
     }
     const lent = new Set(Object.values(feeds));
+    const pass: Pass = { values, fixed, lent };
     const release = (name: string): void => {
       const value = values.get(name);
       values.delete(name);
@@ -84,7 +85,7 @@ export class Executor {
     const results = new Map<string, Value>();
     try {
       for (const step of this.stepsFor(fetch)) {
-        const pending = this.step(step, values, fixed);
+        const pending = this.step(step, pass);
         if (pending) await pending;
         for (const name of step.last) release(name);
       }
@@ -127,34 +128,30 @@ export class Executor {
   }
 
   /** Computes one node; asynchronous only where something has to come to the host first. */
-  private step(step: Step, values: Map<string, Value>, fixed: Map<string, Value>): void | Promise<void> {
+  private step(step: Step, pass: Pass): void | Promise<void> {
     const { node } = step;
+    const { values, fixed } = pass;
     if (allKnown(node, fixed)) {
       for (const name of node.outputs) if (name !== '') values.set(name, fixed.get(name)!);
       return;
     }
     const inputs: (Value | undefined)[] = [];
     for (const name of node.inputs) inputs.push(name === '' ? undefined : this.value(values, name));
-    if (this.timer || this.waits(step, inputs)) return this.stepLater(step, inputs, values, fixed);
+    if (this.timer || this.waits(step, inputs)) return this.stepLater(step, inputs, pass);
     let made: readonly Made[];
     try {
-      made = this.compute(step, inputs);
+      made = this.compute(step, inputs, pass);
     } catch (error) {
       throw this.explained(error, node);
     }
-    this.keep(step, inputs, made, values, fixed);
+    this.keep(step, inputs, made, pass);
   }
 
-  private async stepLater(
-    step: Step,
-    inputs: readonly (Value | undefined)[],
-    values: Map<string, Value>,
-    fixed: Map<string, Value>,
-  ): Promise<void> {
+  private async stepLater(step: Step, inputs: readonly (Value | undefined)[], pass: Pass): Promise<void> {
     const compute = async (): Promise<readonly Made[]> => {
       const missing = step.isShape ? [] : this.isHost(step, inputs) ? inputs : this.wanting(step, inputs);
       for (const value of missing) await onto(this.engine, value);
-      return this.compute(step, inputs);
+      return this.compute(step, inputs, pass);
     };
     let made: readonly Made[];
     try {
@@ -162,7 +159,7 @@ export class Executor {
     } catch (error) {
       throw this.explained(error, step.node);
     }
-    this.keep(step, inputs, made, values, fixed);
+    this.keep(step, inputs, made, pass);
   }
 
   /** Whether a node needs something on the host that is not there yet. */
@@ -179,7 +176,7 @@ export class Executor {
     return hasHost && (onHost(node, inputs) || leftToHost(node, kernel, inputs));
   }
 
-  private compute(step: Step, inputs: readonly (Value | undefined)[]): readonly Made[] {
+  private compute(step: Step, inputs: readonly (Value | undefined)[], { lent }: Pass): readonly Made[] {
     const { engine, opset } = this;
     const { node, kernel } = step;
     if (this.isHost(step, inputs)) {
@@ -188,15 +185,16 @@ export class Executor {
     }
     if (!kernel) throw new VersusError('unsupported', `on ${inputs[0]?.dtype ?? 'no input'}`);
     this.ran.engine++;
-    return kept({ node, opset, inputs, engine, tf: engine.tf }, kernel.run);
+    const dies = (at: number): boolean =>
+      step.last.includes(node.inputs[at]!) && !inputs[at]!.fixed && !lent.has(inputs[at]!);
+    return kept({ node, opset, inputs, engine, tf: engine.tf, dies }, kernel.run);
   }
 
   private keep(
     { node, isShape }: Step,
     inputs: readonly (Value | undefined)[],
     made: readonly Made[],
-    values: Map<string, Value>,
-    fixed: Map<string, Value>,
+    { values, fixed }: Pass,
   ): void {
     const isFixed = isShape || inputs.every(isUnchanging);
     for (let i = 0; i < Math.max(made.length, node.outputs.length); i++) {
@@ -246,6 +244,15 @@ export class Executor {
           cause: error,
         });
   }
+}
+
+/** What a run has of values so far. */
+interface Pass {
+  readonly values: Map<string, Value>;
+  /** Those that follow from constants and shapes. */
+  readonly fixed: Map<string, Value>;
+  /** The caller's own. */
+  readonly lent: ReadonlySet<Tensor | Value>;
 }
 
 const NONE: readonly undefined[] = [];

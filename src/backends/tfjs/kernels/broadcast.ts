@@ -102,7 +102,7 @@ export function combined(
 }
 
 /** Whether two values have one shape and lie in one order, as the two ends of a residual connection do. */
-const alreadyAlike = (a: Value, b: Value): boolean =>
+export const alreadyAlike = (a: Value, b: Value): boolean =>
   a === b ||
   ((a.order === b.order || sameOrder(orderOf(a), orderOf(b))) &&
     a.shape.length === b.shape.length &&

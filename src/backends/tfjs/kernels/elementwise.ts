@@ -104,7 +104,6 @@ const where: Kernel = {
 
 /** Operators of two or more operands, element by element with broadcasting. */
 export const elementwise: KernelTable = {
-  Add: two((a, b, { tf }) => tf.add(a, b)),
   Sub: two((a, b, { tf }) => tf.sub(a, b)),
   Mul: two((a, b, { tf }) => tf.mul(a, b)),
   Div: two((a, b, { tf }) => tf.div(a, b)),

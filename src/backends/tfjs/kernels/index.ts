@@ -17,6 +17,7 @@ import { fusedProducts, products } from './matmul.ts';
 import { blocked } from './matmul-nbits.ts';
 import { normalisations } from './normalise.ts';
 import { batchNormalisations } from './normalise-batch.ts';
+import { overwriting } from './over.ts';
 import { padding } from './pad.ts';
 import { parts } from './parts.ts';
 import { pools } from './pool.ts';
@@ -40,6 +41,7 @@ const KERNELS: KernelTable = {
   ...indexing,
   ...losses,
   ...normalisations,
+  ...overwriting,
   ...padding,
   ...parts,
   ...pools,

@@ -17,6 +17,8 @@ export interface Call {
   readonly inputs: readonly (Value | undefined)[];
   readonly engine: Engine;
   readonly tf: typeof Tf;
+  /** Whether nobody reads an input after this node, so that it may be written over. */
+  dies(at: number): boolean;
 }
 
 /**

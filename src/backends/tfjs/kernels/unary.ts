@@ -89,7 +89,6 @@ export const unary: KernelTable = {
   HardSwish: one((x, c) => c.tf.mul(x, unit(c.tf.add(c.tf.mul(x, 1 / 6), 0.5), c))),
   LeakyRelu: one((x, c) => c.tf.leakyRelu(x, numberAttr(c, 'alpha', 0.01))),
   Mish: one(mish),
-  Relu: one((x, { tf }) => tf.relu(x)),
   Selu: one((x, c) => {
     const gamma = numberAttr(c, 'gamma', 1.0507009873554805);
     return c.tf.mul(elu(x, c, numberAttr(c, 'alpha', 1.6732632423543772)), gamma);
