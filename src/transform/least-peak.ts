@@ -1,6 +1,6 @@
+import TinyQueue from 'tinyqueue';
 import type { Graph } from '../core/graph.ts';
 import { readsOf } from './captures.ts';
-import { Heap } from './heap.ts';
 import { Lifetimes } from './liveness.ts';
 import { Relation } from './relation.ts';
 
@@ -85,6 +85,12 @@ function byResults({ uses, buffers }: Lifetimes, needs: readonly number[][], dir
   return order;
 }
 
+/** A node that can run, and the bytes that it adds. */
+interface Offer {
+  readonly index: number;
+  readonly bytes: number;
+}
+
 /**
  * The order with what adds least to the memory in use moved to where it can run first, where it adds `most` bytes or less: at 0, what
  * frees at least as much as it takes.
@@ -113,23 +119,23 @@ function eager(
     for (const b of reads) if (left[b] === 1 && !buffers[b]!.lasts) bytes -= buffers[b]!.bytes;
     return bytes;
   };
-  const growing = new Heap<number>((a, b) => a.bytes - b.bytes || place[a.item]! - place[b.item]!);
-  const earliest = new Heap<number>((a, b) => place[a.item]! - place[b.item]!);
+  const growing = new TinyQueue<Offer>([], (a, b) => a.bytes - b.bytes || place[a.index]! - place[b.index]!);
+  const earliest = new TinyQueue<Offer>([], (a, b) => place[a.index]! - place[b.index]!);
   const done = new Uint8Array(order.length);
   const offer = (index: number): void => {
-    growing.push({ item: index, bytes: growth(index) });
+    growing.push({ index, bytes: growth(index) });
   };
   const start = (index: number): void => {
     offer(index);
-    earliest.push({ item: index, bytes: 0 });
+    earliest.push({ index, bytes: 0 });
   };
   for (const index of order) if (waits[index] === 0) start(index);
   const result: number[] = [];
   while (result.length < order.length) {
     // What is offered again, cheaper, leaves its dearer offers behind, which come up when it is done.
-    while (done[growing.top?.item ?? -1]) growing.pop();
-    while (done[earliest.top?.item ?? -1]) earliest.pop();
-    const next = (growing.top!.bytes <= most ? growing : earliest).pop()!.item;
+    while (done[growing.peek()?.index ?? -1]) growing.pop();
+    while (done[earliest.peek()?.index ?? -1]) earliest.pop();
+    const next = (growing.peek()!.bytes <= most ? growing : earliest).pop()!.index;
     done[next] = 1;
     result.push(next);
     lifetimes.release(next, left);
