@@ -23,7 +23,8 @@ function program(done: (code: number) => void): Command {
       'after',
       `
 Examples:
-  versus run                                   the default profile: every suite, some minutes
+  versus run                                   an overview of every suite, some minutes
+  versus run --profile full                    every arm of every suite
   versus run classification --profile smoke    one suite, quickly
   versus run --model 'resnet-*' --backend onnxruntime-cpu --rounds 12
   versus report                                rebuild the newest run's report without measuring

@@ -11,7 +11,7 @@ const arm = (name: string, group: 'CNN' | 'transformer' | 'classical', tier: Tie
 });
 
 const trained = (name: Shipped, group: 'CNN' | 'transformer'): Arm => ({
-  ...{ name, model: shipped(name), group, tier: 'default' },
+  ...{ name, model: shipped(name), group, tier: 'overview' },
 });
 
 /** Convolutional networks against vision transformers on the same images, beside what came before both. */
@@ -20,8 +20,8 @@ export default defineSuite({
   question:
     'ResNet or ViT: which classifies an image sooner, which more images per second, and what does each cost in memory and compute?',
   arms: [
-    arm('resnet-50', 'CNN', 'default'),
-    arm('vit-b-16', 'transformer', 'default'),
+    arm('resnet-50', 'CNN', 'overview'),
+    arm('vit-b-16', 'transformer', 'overview'),
     arm('resnet-18', 'CNN', 'smoke'),
     arm('deit-s-16', 'transformer', 'smoke'),
     arm('resnet-101', 'CNN', 'release'),

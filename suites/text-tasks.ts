@@ -10,18 +10,18 @@ export default defineSuite({
   question:
     'Does the vision part of a VLM cost anything when the prompt is only text: in time to first token, tokens per second and memory?',
   arms: [
-    { name: 'qwen2-0.1b', model: model('qwen2-0.1b'), group: 'LLM', tier: 'smoke' },
+    { name: 'qwen2-0.1b', model: model('qwen2-0.1b'), group: 'LLM', tier: 'overview' },
     {
       name: 'llava-qwen2-0.1b',
       model: model('llava-qwen2-0.1b'),
       group: 'VLM',
-      tier: 'smoke',
+      tier: 'overview',
       mainBackendsOnly: true,
     },
     // Trained by this package: what a language model forgets where it learns to see shows in their answers.
-    { name: 'shapes-llm', model: shipped('shapes-llm'), group: 'LLM', tier: 'default' },
+    { name: 'shapes-llm', model: shipped('shapes-llm'), group: 'LLM', tier: 'smoke' },
     {
-      ...{ name: 'shapes-vlm', model: shipped('shapes-vlm'), group: 'VLM', tier: 'default' },
+      ...{ name: 'shapes-vlm', model: shipped('shapes-vlm'), group: 'VLM', tier: 'smoke' },
       mainBackendsOnly: true,
     },
     { name: 'qwen2-0.5b', model: model('qwen2-0.5b'), group: 'LLM', tier: 'release' },

@@ -6,8 +6,14 @@ export function addMeasuring(root: Command, declare: Declare): void {
   root
     .command('run')
     .description('measure, and write a report')
-    .argument('[suite...]', 'suites to run (default: all of the profile)')
-    .option('--profile <name>', 'how much to measure: smoke, ci, default (without this option), release')
+    .argument(
+      '[suite...]',
+      'suites to run, with all that the profile has of them (default: an overview of all)',
+    )
+    .option(
+      '--profile <name>',
+      'how much to measure: smoke, ci, default (without this option), full, release',
+    )
     .option('--backend <name...>', 'only these backends', list)
     .option('--model <glob...>', "only models whose name matches ('resnet-*')", list)
     .option(
@@ -25,6 +31,9 @@ export function addMeasuring(root: Command, declare: Declare): void {
       'after',
       `
 Examples:
+  versus run                                   an overview of every suite, some minutes
+  versus run fine-tuning                       every arm of one suite
+  versus run --profile full                    every arm of every suite
   versus run classification zero-shot --profile smoke
   versus run --backend onnxruntime-cpu --backend onnxruntime-webgpu --model 'vit-*'
   versus run --resume 20260131-101500-k3f9

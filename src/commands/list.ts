@@ -51,7 +51,7 @@ function listing(kind: Kind, loaded: LoadedConfig): Row[] {
     case 'profiles':
       return Object.entries(config.profiles).map(([name, profile]) => ({
         name,
-        text: `${profile.rounds} rounds, tier ${profile.tier}`,
+        text: `${profile.rounds} rounds, tier ${profile.tier}${profile.unnamed ? ` (${profile.unnamed} where no suite is named)` : ''}`,
         ...profile,
       }));
   }

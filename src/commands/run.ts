@@ -4,6 +4,7 @@ import { requireNames } from '../core/names.ts';
 import type { RunOutcome } from '../run/execute.ts';
 import type { PlanFilter } from '../run/filter.ts';
 import { matcher } from '../run/filter.ts';
+import { tierOf } from '../run/plan.ts';
 import { readRecords } from '../run/read-records.ts';
 import { type CommonOptions, contextOf, printJson, reportsDir, say } from './context.ts';
 import { measureRun } from './measure.ts';
@@ -50,10 +51,13 @@ export async function runCommand(suites: readonly string[], options: RunOptions)
       missing: outcome.missing,
     });
   } else {
-    tell(run, reports);
+    tell(run, reports, isOverview(loaded.config, filter) ? OVERVIEW : null);
   }
   return exitCode;
 }
+
+const OVERVIEW =
+  'this was an overview: versus run SUITE measures every arm of a suite, versus run --profile full those of all suites';
 
 /** A report that cannot be written costs the exit code; what was measured is there, and is still told. */
 async function reported(
@@ -103,6 +107,12 @@ function filterOf(
     ...(options.rounds === undefined ? {} : { rounds: wholeNumber('--rounds', options.rounds) }),
     ...(options.shard === undefined ? {} : { shard: parseShard(options.shard) }),
   };
+}
+
+/** Whether a run leaves out what its profile would have of a suite that is named. */
+function isOverview({ profiles }: Config, filter: PlanFilter): boolean {
+  const profile = profiles[filter.profile]!;
+  return tierOf(profile, filter) !== profile.tier;
 }
 
 /** A run goes on in the profile that it began in. */

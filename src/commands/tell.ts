@@ -12,8 +12,8 @@ import { print } from './context.ts';
 import { reportInput } from './render.ts';
 import type { ReadRun } from './runs.ts';
 
-/** The answers in a few lines: arms, backends, what has no rank, what isn't here; the report has the rest. */
-export function tell(run: ReadRun, reports: readonly string[]): void {
+/** The answers in a few lines: arms, backends, what has no rank, what isn't here, a note; the report has the rest. */
+export function tell(run: ReadRun, reports: readonly string[], note: string | null = null): void {
   const input = reportInput(run);
   const { info, comparisons } = input;
   const views = new Map(suiteViews(input).map((view) => [view.info.name, view]));
@@ -41,6 +41,7 @@ export function tell(run: ReadRun, reports: readonly string[]): void {
   const gone = unavailable(info.run.backends).map(({ backend }) => backend);
   if (gone.length > 0)
     print(pc.dim(`not on this machine: ${gone.join(', ')} (versus doctor says why, and what to do)`));
+  if (note !== null) print(pc.dim(note));
   const page = reports.find((path) => path.endsWith('report.html'));
   if (page) print(`report: ${relative(process.cwd(), page) || page}`);
 }
@@ -83,10 +84,10 @@ function sentence(c: Comparison): string {
   const where = `${c.workload} ${c.metric} at batch ${c.batch} on ${c.backend}`;
   const interval =
     c.ci_lo === null || c.ci_hi === null ? '' : ` [${c.ci_lo.toFixed(2)}, ${c.ci_hi.toFixed(2)}]`;
-  const ratio = c.ratio === null ? 'no ratio' : `${c.b.arm} ÷ ${c.a.arm} = ${c.ratio.toFixed(2)}${interval}`;
+  const ratio = c.ratio === null ? ': no ratio' : ` = ${c.ratio.toFixed(2)}${interval}`;
   const verdict =
     c.verdict === 'a' || c.verdict === 'b'
       ? pc.green(`${c[c.verdict].arm} is better`)
       : { same: 'the same', unsure: 'not sure', none: 'no comparison' }[c.verdict];
-  return `${where}: ${ratio}, ${verdict}`;
+  return `${where}: ${c.b.arm} ÷ ${c.a.arm}${ratio}, ${verdict}`;
 }

@@ -1,7 +1,12 @@
-import type { Config, UserConfig } from '../core/config.ts';
+import type { Config, Profile, UserConfig } from '../core/config.ts';
 
 /** A slow backend gets fewer repetitions in each round, never fewer rounds: intervals are over rounds. */
 const base = { warmupRepetitions: 1, maxTimeMs: 4000, timeoutMs: 120_000 };
+
+/** Of what a suite has by default. */
+const usual = {
+  ...{ ...base, tier: 'default', rounds: 6, memoryRounds: 2, minTimeMs: 400, minRepetitions: 3 },
+} satisfies Profile;
 
 /**
  * What holds where a config file says nothing. Six rounds are the fewest whose median has a 95% interval without
@@ -13,9 +18,10 @@ const DEFAULTS = {
   datasets: [],
   reporters: [],
   profiles: {
-    smoke: { ...base, tier: 'smoke', rounds: 2, memoryRounds: 1, minTimeMs: 200, minRepetitions: 2 },
+    smoke: { ...base, tier: 'smoke', rounds: 1, memoryRounds: 1, minTimeMs: 200, minRepetitions: 2 },
     ci: { ...base, tier: 'smoke', rounds: 8, memoryRounds: 3, minTimeMs: 500, minRepetitions: 5 },
-    default: { ...base, tier: 'default', rounds: 6, memoryRounds: 2, minTimeMs: 400, minRepetitions: 3 },
+    default: { ...usual, unnamed: 'overview' },
+    full: usual,
     release: {
       tier: 'release',
       rounds: 12,

@@ -71,6 +71,7 @@ const suite = z.looseObject({
 });
 const profile = z.strictObject({
   tier,
+  unnamed: tier.optional(),
   rounds: count,
   memoryRounds: z.number().int().min(0).max(1000),
   minTimeMs: z.number().min(0),

@@ -7,6 +7,11 @@ import type { Suite, Tier, Use } from './suite.ts';
 /** How much a run measures. */
 export interface Profile {
   readonly tier: Tier;
+  /**
+   * Tier of a run that names no suites and no models, where that is another: what there is time for of every question. `tier` when
+   * left out.
+   */
+  readonly unnamed?: Tier;
   /** Speed rounds; from 6 on the 95% interval of the median needs no assumption. */
   readonly rounds: number;
   /** Processes measured for memory. */

@@ -3,8 +3,8 @@ import type { Growth } from './growth.ts';
 import type { ModelDef } from './model.ts';
 import type { Workload } from './workload.ts';
 
-/** Ordered by cost: what is in `smoke` is also in `default`, what is in `default` also in `release`. */
-export const TIERS = ['smoke', 'default', 'release'] as const;
+/** Ordered by cost: what is in one of them is also in those after it. */
+export const TIERS = ['smoke', 'overview', 'default', 'release'] as const;
 export type Tier = (typeof TIERS)[number];
 
 /** One contender of a suite. */

@@ -13,18 +13,18 @@ export type Breadth = 'all' | 'lowest' | 'one';
  * What a backend is asked for in a profile, by what it is. A run takes as long as its backends times what they are asked for, so
  * those that say least per minute are asked for least.
  *
- * | backend | smoke | default | release |
- * | --- | --- | --- | --- |
- * | any; a secondary one on a GPU | all | all | all |
- * | a secondary one on the processor | one | lowest | all |
- * | on a GPU emulated on the processor: correctness alone | one | one | lowest |
+ * | backend | smoke | overview | default | release |
+ * | --- | --- | --- | --- | --- |
+ * | any; a secondary one on a GPU | all | all | all | all |
+ * | a secondary one on the processor | one | one | lowest | all |
+ * | on a GPU emulated on the processor: correctness alone | one | one | one | lowest |
  */
 export function breadthOf(backend: Backend, probe: Availability, tier: Tier): Breadth {
   if (!probe.available) return 'all';
   const { kind, software } = probe.device;
   if (software) return tier === 'release' ? 'lowest' : 'one';
   if (!backend.secondary || kind === 'gpu') return 'all';
-  return ({ smoke: 'one', default: 'lowest', release: 'all' } as const)[tier];
+  return ({ smoke: 'one', overview: 'one', default: 'lowest', release: 'all' } as const)[tier];
 }
 
 /** Whether a backend has what an arm needs. */

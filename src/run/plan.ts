@@ -27,6 +27,8 @@ export interface Plan {
   readonly blocked: ReadonlyMap<string, Blocked>;
   /** Backends on a software adapter: parity is checked, speed is not measured. */
   readonly software: ReadonlySet<string>;
+  /** Backends that are not asked for quality, which takes long on them; that it is the others' follows from parity. */
+  readonly unscored: ReadonlySet<string>;
   readonly suites: readonly SuiteInfo[];
 }
 
@@ -47,10 +49,11 @@ export function plan(config: Config, filter: PlanFilter, probes: Probes): Plan {
   for (const [name, probe] of probes) if (probe.available && probe.device.software) software.add(name);
 
   const suites = suitesOf(config, profile, filter);
+  const tier = tierOf(profile, filter);
   const ids = new Set<string>();
   const limits = new Map<string, number>();
   for (const suite of suites) {
-    for (const { cell, obstacle, limit } of cellsOf(config, suite, profile.tier, filter, probes)) {
+    for (const { cell, obstacle, limit } of cellsOf(config, suite, tier, filter, probes)) {
       if (ids.has(cell.case_id)) {
         throw new VersusError('usage', `two uses in suite ${suite.name} make the same case ${cell.case_id}`, {
           where: `suite ${suite.name}, workload ${cell.workload}`,
@@ -70,7 +73,7 @@ export function plan(config: Config, filter: PlanFilter, probes: Probes): Plan {
       'usage',
       `there is nothing to measure in profile ${filter.profile} for what was asked`,
       {
-        where: `profile ${filter.profile}, tier ${profile.tier}`,
+        where: `profile ${filter.profile}, tier ${tier}`,
         next: 'Ask for a profile of a higher tier (--profile release), or see what there is: versus list suites.',
       },
     );
@@ -83,6 +86,7 @@ export function plan(config: Config, filter: PlanFilter, probes: Probes): Plan {
     cells,
     blocked,
     software,
+    unscored: unscoredOf(config, tier, filter, probes),
     suites: suites
       .filter(({ name }) => cells.some((cell) => cell.suite === name))
       .map((suite) => infoOf(suite, config.backends)),
@@ -92,6 +96,22 @@ export function plan(config: Config, filter: PlanFilter, probes: Probes): Plan {
 function suitesOf(config: Config, profile: Profile, filter: PlanFilter): Suite[] {
   const wanted = filter.suites?.length ? filter.suites : profile.suites;
   return config.suites.filter((suite) => !wanted || wanted.includes(suite.name));
+}
+
+/** Those on software adapters, and those that are asked for one arm of a suite. */
+function unscoredOf(config: Config, tier: Tier, filter: PlanFilter, probes: Probes): Set<string> {
+  const isUnscored = (backend: Backend): boolean => {
+    const probe = probes.get(backend.name);
+    if (!probe?.available) return false;
+    if (probe.device.software) return true;
+    return !filter.backends?.includes(backend.name) && breadthOf(backend, probe, tier) === 'one';
+  };
+  return new Set(config.backends.filter(isUnscored).map(({ name }) => name));
+}
+
+/** The tier that a run has of a profile: what is named is asked for in full. */
+export function tierOf({ tier, unnamed = tier }: Profile, { suites, models, cases }: PlanFilter): Tier {
+  return suites?.length || models?.length || cases ? tier : unnamed;
 }
 
 interface Candidate {

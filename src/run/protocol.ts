@@ -36,7 +36,7 @@ export type Task =
       readonly case: Case;
       /** Where the reference pass writes and the check pass reads the reference outputs. */
       readonly reference: string;
-      /** Quality is worth the time: false on software adapters. */
+      /** Quality is worth the time (`Plan.unscored`). */
       readonly score: boolean;
     };
 

@@ -44,7 +44,7 @@ describe('loadConfig', () => {
     const { config } = await loadConfig(path);
     expect(config.gate.alpha).toBe(0.01);
     expect(config.gate.minRounds).toBe(6);
-    expect(Object.keys(config.profiles)).toEqual(['smoke', 'ci', 'default', 'release']);
+    expect(Object.keys(config.profiles)).toEqual(['smoke', 'ci', 'default', 'full', 'release']);
   });
 
   it('says the field, the line and what was expected for a wrong type', async () => {

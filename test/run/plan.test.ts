@@ -42,6 +42,24 @@ describe('plan', () => {
     expect(ids({ profile: 'smoke' })).toEqual(['classification/classify/small/cpu/fp32/b1']);
   });
 
+  it('asks less of suites and models that nobody named, where a profile has it so', () => {
+    const [small, large, ...others] = SUITE.arms;
+    const suite: Suite = { ...SUITE, arms: [small!, { ...large!, tier: 'overview' }, ...others] };
+    const profiles = { default: { ...PROFILE, unnamed: 'overview' as const }, full: PROFILE };
+    const armsOf = (filter: Partial<PlanFilter>) =>
+      plan(config([suite], { profiles }), { profile: 'default', ...filter }, PROBES).cells.map(
+        (cell) => `${cell.arm} b${cell.batch}`,
+      );
+    const all = armsOf({ profile: 'full' });
+    expect(all).toHaveLength(6);
+    expect(armsOf({})).toEqual(['small b1', 'large b1']);
+    expect(armsOf({ rounds: 9, backends: ['cpu'] })).toEqual(['small b1', 'large b1']);
+    expect(armsOf({ suites: ['classification'] })).toEqual(all);
+    expect(armsOf({ models: ['vit'] })).toEqual(['vit b1', 'vit b8']);
+    // What a gate measures again was measured, by whatever it was asked for.
+    expect(armsOf({ cases: ['classification/classify/vit/cpu/fp32/b8'] })).toEqual(['vit b8']);
+  });
+
   it('filters models by glob on the model and on the arm', () => {
     expect(ids({ models: ['resnet-*'] })).toHaveLength(4);
     expect(ids({ models: ['v?t'] })).toHaveLength(2);
@@ -92,7 +110,11 @@ describe('plan', () => {
       ...SUITE,
       arms: [...SUITE.arms, { name: 'deit', model: model('deit-s-16'), tier: 'smoke' }],
     };
-    const profiles = { ...config([]).profiles, release: { ...PROFILE, tier: 'release' as const } };
+    const profiles = {
+      ...config([]).profiles,
+      overview: { ...PROFILE, tier: 'overview' as const },
+      release: { ...PROFILE, tier: 'release' as const },
+    };
     const asked = (probe: Availability, filter: Partial<PlanFilter>, suite: Suite = two, secondary = true) =>
       plan(
         config([suite], { profiles, backends: [backend('cpu'), { ...backend('gpu'), secondary }] }),
@@ -107,9 +129,11 @@ describe('plan', () => {
       ['a real GPU', gpu, 'default', 8],
       ['a real GPU', gpu, 'release', 10],
       ['a secondary one on the processor', CPU, 'smoke', ['small b1']],
+      ['a secondary one on the processor', CPU, 'overview', ['small b1']],
       ['a secondary one on the processor', CPU, 'default', ['small b1', 'deit b1']],
       ['a secondary one on the processor', CPU, 'release', 10],
       ['a software adapter', soft, 'smoke', ['small b1']],
+      ['a software adapter', soft, 'overview', ['small b1']],
       ['a software adapter', soft, 'default', ['small b1']],
       ['a software adapter', soft, 'release', ['small b1', 'deit b1']],
     ])('%s, %#: profile %s', (_, probe, profile, expected) => {
@@ -121,6 +145,21 @@ describe('plan', () => {
     it('asks a backend that is not marked as secondary for everything', () => {
       for (const profile of ['smoke', 'default', 'release'])
         expect(asked(CPU, { profile }, two, false)).toEqual(asked(gpu, { profile }));
+    });
+
+    it('does not ask it for quality where it is asked for one arm, nor on a software adapter', () => {
+      const scored = (probe: Availability, profile: string, backends: string[] = []) =>
+        !plan(
+          config([two], { profiles, backends: [backend('cpu'), { ...backend('gpu'), secondary: true }] }),
+          { profile, backends },
+          new Map([...PROBES, ['gpu', probe]]),
+        ).unscored.has('gpu');
+      expect(['smoke', 'overview', 'default', 'release'].map((profile) => scored(CPU, profile))).toEqual([
+        ...[false, false, true, true],
+      ]);
+      expect(scored(CPU, 'smoke', ['gpu'])).toBe(true);
+      expect(scored(gpu, 'smoke')).toBe(true);
+      expect(scored(soft, 'release')).toBe(false);
     });
 
     it('asks it for everything when it is named', () => {

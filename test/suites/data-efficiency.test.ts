@@ -1,11 +1,12 @@
 import { describe, expect, it } from 'vitest';
 import type { Graph } from '../../src/core/graph.ts';
+import type { Tier } from '../../src/core/suite.ts';
 import { elementCount } from '../../src/core/tensor.ts';
 import { plan } from '../../src/run/plan.ts';
 import suite, { large } from '../../suites/data-efficiency.ts';
 import { backend, CPU, config, PROFILE } from '../run/sketch.ts';
 
-const armsIn = (tier: 'smoke' | 'default' | 'release', of = suite): string[] => {
+const armsIn = (tier: Tier, of = suite): string[] => {
   const made = config([of], { profiles: { it: { ...PROFILE, tier } }, backends: [backend('cpu')] });
   return plan(made, { profile: 'it' }, new Map([['cpu', CPU]])).cells.map(({ arm }) => arm);
 };
@@ -13,6 +14,7 @@ const armsIn = (tier: 'smoke' | 'default' | 'release', of = suite): string[] => 
 describe('the suite data-efficiency', () => {
   it('has arms of its own where time is short', () => {
     expect(armsIn('smoke')).toEqual(['CNN in brief', 'DeiT in brief']);
+    expect(() => armsIn('overview')).toThrow(/nothing to measure/);
     expect(armsIn('default')).toEqual(['CNN', 'ViT', 'DeiT']);
     expect(armsIn('release')).toEqual(['CNN', 'ViT', 'DeiT']);
     expect(armsIn('release', large)).toEqual(['CNN', 'ViT', 'DeiT']);
