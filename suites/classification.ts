@@ -17,6 +17,7 @@ const trained = (name: Shipped, group: 'CNN' | 'transformer'): Arm => ({
 /** Convolutional networks against vision transformers on the same images, beside what came before both. */
 export default defineSuite({
   name: 'classification',
+  overview: true,
   question:
     'ResNet or ViT: which classifies an image sooner, which more images per second, and what does each cost in memory and compute?',
   arms: [

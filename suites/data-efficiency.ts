@@ -85,7 +85,7 @@ function schooled(
 
 function suiteOf(name: string, question: string, schools: readonly ReturnType<typeof schooled>[]): Suite {
   return defineSuite({
-    ...{ name, question, precisions: ['fp32'] },
+    ...{ name, question, precisions: ['fp32'], overview: true },
     arms: schools.flatMap(({ arms }) => arms),
     uses: schools.flatMap(({ uses }) => uses),
     contrasts: schools.flatMap(({ contrasts }) => contrasts),

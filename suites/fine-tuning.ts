@@ -116,6 +116,7 @@ const FEW = { rounds: 1 };
 /** Full fine-tuning against LoRA, part by part: what each costs in memory and time, what it learns and what it forgets. */
 export default defineSuite({
   name: 'fine-tuning',
+  overview: true,
   question:
     'Do I need full fine-tuning, or is LoRA enough: and what does each cost in memory and time, learn, and forget?',
   arms: [

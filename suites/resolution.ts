@@ -101,6 +101,7 @@ const against = (first: string, ...others: readonly string[]): (readonly [string
 /** What a larger image costs: global attention compares all its parts with each other, windows and convolutions do not. */
 export default defineSuite({
   name: 'resolution',
+  overview: true,
   question:
     'How do time and memory grow with the size of the image: in a CNN, a ViT with global attention, and a Swin with windows?',
   arms: CONTENDERS.flatMap(armsOf),

@@ -7,6 +7,7 @@ import { model } from '../src/zoo/index.ts';
 /** A vision-language model against the language model inside it, on the same text; and its image prompt by phases. */
 export default defineSuite({
   name: 'text-tasks',
+  overview: true,
   question:
     'Does the vision part of a VLM cost anything when the prompt is only text: in time to first token, tokens per second and memory?',
   arms: [

@@ -16,6 +16,7 @@ const onMain = (name: string, group: string, tier: Tier): Arm => ({
  */
 export default defineSuite({
   name: 'vision-language',
+  overview: true,
   question:
     'Where does a vision-language model spend its time on an image: preprocessing, vision tower, prompt, or generated tokens?',
   arms: [

@@ -6,6 +6,7 @@ import { model } from '../src/zoo/index.ts';
 /** CLIP as a classifier that was never trained on its classes. */
 export default defineSuite({
   name: 'zero-shot',
+  overview: true,
   question:
     'What does classifying by text cost with CLIP: per image once the class embeddings are cached, and without that cache?',
   arms: [

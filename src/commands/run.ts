@@ -110,9 +110,9 @@ function filterOf(
 }
 
 /** Whether a run leaves out what its profile would have of a suite that is named. */
-function isOverview({ profiles }: Config, filter: PlanFilter): boolean {
+function isOverview({ profiles, suites }: Config, filter: PlanFilter): boolean {
   const profile = profiles[filter.profile]!;
-  return tierOf(profile, filter) !== profile.tier;
+  return suites.some((suite) => tierOf(profile, filter, suite) !== profile.tier);
 }
 
 /** A run goes on in the profile that it began in. */

@@ -64,6 +64,7 @@ const suite = z.looseObject({
     )
     .min(1),
   uses: z.array(use).min(1),
+  overview: z.literal(true).optional(),
   precisions: z.array(z.enum(PRECISIONS)).optional(),
   headline: z.array(z.string()),
   contrasts: z.array(z.tuple([z.string(), z.string()])).optional(),

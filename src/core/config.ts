@@ -8,8 +8,8 @@ import type { Suite, Tier, Use } from './suite.ts';
 export interface Profile {
   readonly tier: Tier;
   /**
-   * Tier of a run that names no suites and no models, where that is another: what there is time for of every question. `tier` when
-   * left out.
+   * Tier of a run that names no suites and no models, where that is another: what there is time for of every question. It is that of
+   * suites which have an overview; of others it is `tier`.
    */
   readonly unnamed?: Tier;
   /** Speed rounds; from 6 on the 95% interval of the median needs no assumption. */

@@ -53,6 +53,8 @@ export interface Suite {
   readonly arms: readonly Arm[];
   // biome-ignore lint/suspicious/noExplicitAny: each use has params of its own workload's type
   readonly uses: readonly Use<any>[];
+  /** Runs that name nothing ask it for its tier `overview` alone (`Profile.unnamed`); without this, for all of the profile's. */
+  readonly overview?: true;
   /** fp32 when left out, or what the user names on the command line. */
   readonly precisions?: readonly Precision[];
   /** Metrics that the report leads with, most important first. */

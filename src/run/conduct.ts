@@ -165,7 +165,7 @@ class Conductor {
         profile: plan.profile,
         case: of,
         reference: referenceFile(paths, referenceCell(of, config.parity.reference)),
-        score: !plan.unscored.has(of.backend),
+        score: !plan.unscored.has(of.case_id),
       },
       { ...this.#supervision(), track: of.pass === 'memory' ? (pid) => trackMemory(pid) : undefined },
     );

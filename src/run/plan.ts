@@ -27,7 +27,7 @@ export interface Plan {
   readonly blocked: ReadonlyMap<string, Blocked>;
   /** Backends on a software adapter: parity is checked, speed is not measured. */
   readonly software: ReadonlySet<string>;
-  /** Backends that are not asked for quality, which takes long on them; that it is the others' follows from parity. */
+  /** Cells that are not asked for quality, which takes long on their backends; that it is the others' follows from parity. */
   readonly unscored: ReadonlySet<string>;
   readonly suites: readonly SuiteInfo[];
 }
@@ -49,11 +49,12 @@ export function plan(config: Config, filter: PlanFilter, probes: Probes): Plan {
   for (const [name, probe] of probes) if (probe.available && probe.device.software) software.add(name);
 
   const suites = suitesOf(config, profile, filter);
-  const tier = tierOf(profile, filter);
   const ids = new Set<string>();
   const limits = new Map<string, number>();
+  const unscored = new Set<string>();
   for (const suite of suites) {
-    for (const { cell, obstacle, limit } of cellsOf(config, suite, tier, filter, probes)) {
+    const tier = tierOf(profile, filter, suite);
+    for (const { cell, obstacle, limit, scored } of cellsOf(config, suite, tier, filter, probes)) {
       if (ids.has(cell.case_id)) {
         throw new VersusError('usage', `two uses in suite ${suite.name} make the same case ${cell.case_id}`, {
           where: `suite ${suite.name}, workload ${cell.workload}`,
@@ -65,6 +66,7 @@ export function plan(config: Config, filter: PlanFilter, probes: Probes): Plan {
       if (!inShard(cell, filter.shard)) continue;
       cells.push(cell);
       if (obstacle) blocked.set(cell.case_id, obstacle);
+      if (!scored) unscored.add(cell.case_id);
       if (limit !== undefined && profile.tier !== 'release') limits.set(cell.case_id, limit);
     }
   }
@@ -73,7 +75,7 @@ export function plan(config: Config, filter: PlanFilter, probes: Probes): Plan {
       'usage',
       `there is nothing to measure in profile ${filter.profile} for what was asked`,
       {
-        where: `profile ${filter.profile}, tier ${tier}`,
+        where: `profile ${filter.profile}, tier ${profile.tier}`,
         next: 'Ask for a profile of a higher tier (--profile release), or see what there is: versus list suites.',
       },
     );
@@ -86,7 +88,7 @@ export function plan(config: Config, filter: PlanFilter, probes: Probes): Plan {
     cells,
     blocked,
     software,
-    unscored: unscoredOf(config, tier, filter, probes),
+    unscored,
     suites: suites
       .filter(({ name }) => cells.some((cell) => cell.suite === name))
       .map((suite) => infoOf(suite, config.backends)),
@@ -98,26 +100,20 @@ function suitesOf(config: Config, profile: Profile, filter: PlanFilter): Suite[]
   return config.suites.filter((suite) => !wanted || wanted.includes(suite.name));
 }
 
-/** Those on software adapters, and those that are asked for one arm of a suite. */
-function unscoredOf(config: Config, tier: Tier, filter: PlanFilter, probes: Probes): Set<string> {
-  const isUnscored = (backend: Backend): boolean => {
-    const probe = probes.get(backend.name);
-    if (!probe?.available) return false;
-    if (probe.device.software) return true;
-    return !filter.backends?.includes(backend.name) && breadthOf(backend, probe, tier) === 'one';
-  };
-  return new Set(config.backends.filter(isUnscored).map(({ name }) => name));
-}
-
-/** The tier that a run has of a profile: what is named is asked for in full. */
-export function tierOf({ tier, unnamed = tier }: Profile, { suites, models, cases }: PlanFilter): Tier {
-  return suites?.length || models?.length || cases ? tier : unnamed;
+/** The tier that a run has of a suite: what is named is asked for in full. */
+export function tierOf(
+  { tier, unnamed = tier }: Profile,
+  { suites, models, cases }: PlanFilter,
+  { overview }: Suite,
+): Tier {
+  return suites?.length || models?.length || cases || !overview ? tier : unnamed;
 }
 
 interface Candidate {
   readonly cell: Cell;
   readonly obstacle: Blocked | null;
   readonly limit: number | undefined;
+  readonly scored: boolean;
 }
 
 function* cellsOf(
@@ -144,17 +140,16 @@ function* cellsOf(
           if (filter.backends?.length ? !asked : backend.oracle) continue;
           if (!suits(backend, arm)) continue;
           const probe = probes.get(backend.name);
-          if (probe && !asked) {
-            const breadth = breadthOf(backend, probe, tier);
-            if (!takesIn(breadth, suite, arm, batch, { backend, tier })) continue;
-          }
+          const breadth = probe && !asked ? breadthOf(backend, probe, tier) : 'all';
+          if (!takesIn(breadth, suite, arm, batch, { backend, tier })) continue;
+          const scored = breadth !== 'one' && !(probe?.available && probe.device.software);
           for (const precision of suite.precisions ?? chosen) {
             if (filter.precisions?.length && !filter.precisions.includes(precision)) continue;
             const obstacle = obstacleOf(backend.name, precision, probe);
             if (obstacle && !asked && !named(filter.precisions, precision)) continue;
             if (obstacle?.status === 'unavailable' && !asked) continue;
             const cell = cellOf(suite, use, arm, backend.name, precision, batch.size);
-            yield { cell, obstacle, limit: arm.rounds };
+            yield { cell, obstacle, limit: arm.rounds, scored };
           }
         }
       }

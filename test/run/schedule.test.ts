@@ -30,7 +30,7 @@ const PLAN: Plan = {
   blocked: new Map([['s/w/C/cpu/fp32/b1', { status: 'unavailable', reason: 'no' }]]),
   limits: new Map(),
   software: new Set(['soft']),
-  unscored: new Set(['soft']),
+  unscored: new Set(),
   suites: [],
 };
 
