@@ -1,11 +1,10 @@
 // @ts-check
 import { randomUUID } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import { readFile } from 'node:fs/promises';
 import { isBuiltin } from 'node:module';
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { AS_MODULES, placed, ROOT, SOURCES } from './modules.mjs';
+import { AS_MODULES, ownPackages, placed, SOURCES } from './modules.mjs';
 
 /** @import { Plugin } from 'esbuild' */
 
@@ -32,10 +31,7 @@ const ASKED = 'versus';
  * @throws where it cannot be vouched for, or has a mistake
  */
 export async function configCode(esbuild, configPath) {
-  const { dependencies, peerDependencies } = JSON.parse(
-    await readFile(path.join(ROOT, 'package.json'), 'utf8'),
-  );
-  const own = new Set(Object.keys({ ...dependencies, ...peerDependencies }));
+  const own = new Set(await ownPackages());
   /** @type {Set<string>} */
   const ours = new Set();
   // Where our modules will be is not known before all of them are.

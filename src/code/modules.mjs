@@ -16,6 +16,14 @@ export const AS_MODULES = {
   ...{ format: 'esm', platform: 'node', target: 'node20', outExtension: { '.js': '.mjs' } },
 };
 
+/** Names of the packages that we depend on. */
+export async function ownPackages() {
+  const { dependencies, peerDependencies } = JSON.parse(
+    await readFile(path.join(ROOT, 'package.json'), 'utf8'),
+  );
+  return Object.keys({ ...dependencies, ...peerDependencies });
+}
+
 /**
  * Each module still knows where its source lies: what stands beside it is found by that.
  * @type {Plugin}

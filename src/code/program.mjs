@@ -6,7 +6,6 @@ import {
   mkdir,
   mkdtemp,
   readdir,
-  readFile,
   rename,
   rm,
   stat,
@@ -17,7 +16,7 @@ import {
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { AS_MODULES, placed, ROOT, SOURCES } from './modules.mjs';
+import { AS_MODULES, ownPackages, placed, ROOT, SOURCES } from './modules.mjs';
 
 /**
  * @typedef {object} ProgramCode
@@ -145,16 +144,12 @@ async function removeOld(kept) {
  * @param {string} folder
  */
 async function write(esbuild, entries, folder) {
-  const { dependencies, peerDependencies } = JSON.parse(
-    await readFile(path.join(ROOT, 'package.json'), 'utf8'),
-  );
-  const packages = Object.keys({ ...dependencies, ...peerDependencies });
   const { outputFiles } = await esbuild.build({
     ...AS_MODULES,
     entryPoints: entries.map((file) => path.join(SOURCES, file)),
     outbase: SOURCES,
     outdir: folder,
-    external: packages.filter((name) => !MANY.includes(name)),
+    external: (await ownPackages()).filter((name) => !MANY.includes(name)),
     plugins: [placed],
   });
   const folders = new Set(outputFiles.map((file) => path.dirname(file.path)));

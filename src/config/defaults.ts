@@ -4,9 +4,14 @@ import type { Config, Profile, UserConfig } from '../core/config.ts';
 const base = { warmupRepetitions: 1, maxTimeMs: 4000, timeoutMs: 120_000 };
 
 /** Of what a suite has by default. */
-const usual = {
-  ...{ ...base, tier: 'default', rounds: 6, memoryRounds: 2, minTimeMs: 400, minRepetitions: 3 },
-} satisfies Profile;
+const usual: Profile = {
+  ...base,
+  tier: 'default',
+  rounds: 6,
+  memoryRounds: 2,
+  minTimeMs: 400,
+  minRepetitions: 3,
+};
 
 /**
  * What holds where a config file says nothing. Six rounds are the fewest whose median has a 95% interval without

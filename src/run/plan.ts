@@ -34,7 +34,8 @@ export interface Plan {
 
 /**
  * Suites × workloads × batches × arms × backends × precisions, as far as profile and filter go.
- * Batches without a tier belong to every tier; arms without one to `default`.
+ * Batches without a tier belong to every tier; arms without one to `default`. Suites that have an overview are asked for that tier where
+ * nothing is named (`tierOf`).
  * A backend that the user did not name is asked for as much of a suite as `breadth.ts` gives it.
  * What a backend must have to take an arm at all is the arm's to say (`Arm.needs`).
  * A backend that is unavailable or an oracle, or a precision that a backend lacks here, is planned only where the user named it.

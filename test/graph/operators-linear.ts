@@ -211,15 +211,22 @@ export const LINEAR: Readonly<Record<string, Arb>> = {
   Gemm: gemm,
   MatMul: matmul,
   MatMulNBits: matmulNBits,
-  MatMulInteger: fc.tuple(size, size, size, seed).map(([m, k, n, s]) =>
+  MatMulInteger: fc.tuple(size, size, size, seed, fc.boolean()).map(([m, k, n, s, signed]) =>
     operatorCase('MatMulInteger', {
-      inputs: [
-        // Of seven bits: onnxruntime adds two products in 16 bits on x86 processors without VNNI, which saturates.
-        filled([m, k], s, 0, 127, 'uint8'),
-        filled([k, n], s + 1, -128, 127, 'int8'),
-        filled([], s, 0, 255, 'uint8'),
-        filled([n], s, -9, 9, 'int8'),
-      ],
+      inputs: signed
+        ? [
+            // Of seven bits: onnxruntime adds two such products in 16 bits on x86 processors without VNNI, which saturates.
+            filled([m, k], s, 0, 127, 'uint8'),
+            filled([k, n], s + 1, -128, 127, 'int8'),
+            filled([], s, 0, 255, 'uint8'),
+            filled([n], s, -9, 9, 'int8'),
+          ]
+        : [
+            filled([m, k], s, 0, 255, 'uint8'),
+            filled([k, n], s + 1, 0, 255, 'uint8'),
+            filled([], s, 0, 255, 'uint8'),
+            filled([n], s, 0, 255, 'uint8'),
+          ],
       fixed: [3],
     }),
   ),

@@ -294,7 +294,7 @@ describe('mutations', () => {
     const draw = random(12);
     const sources = graphs();
     let read = 0;
-    for (let i = 0; i < 250; i++) {
+    for (let i = 0; i < 400; i++) {
       tolerate(() => {
         exercise(encodeOnnx(mutateGraph(draw.pick(sources), draw)));
         read++;
