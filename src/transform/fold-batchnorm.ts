@@ -147,15 +147,20 @@ async function multiplied(
   fresh: (wanted: string) => string,
 ): Promise<Param> {
   const { shape } = weight;
-  const compute = async (): Promise<Float32Array> =>
-    scaled(node, shape, (await tensorOf(weight, numbers)).data as Float32Array, factor);
-  if (!numbers.derive) return made(weight, shape, await compute(), fresh);
+  const data = weight.data as Float32Array | undefined;
+  if (!numbers.derive) {
+    const values = data ?? ((await numbers.read(weight)).data as Float32Array);
+    return made(weight, shape, scaled(node, shape, values.slice(), factor), fresh);
+  }
   const { data: _, ...param } = made(weight, shape, new Float32Array(0), fresh);
-  numbers.derive(param.name, async () => ({ dtype: 'float32', shape, data: await compute() }));
+  numbers.derive(param.name, async (own) => {
+    const values = data?.slice() ?? ((await own.read(weight)).data as Float32Array);
+    return { dtype: 'float32', shape, data: scaled(node, shape, values, factor) };
+  });
   return param;
 }
 
-/** A weight with every output channel multiplied by its factor. */
+/** A weight with every output channel multiplied by its factor, where it lies. */
 function scaled(
   node: Node,
   shape: readonly number[],
@@ -167,13 +172,12 @@ function scaled(
   const own = shape[last ? 1 : 0]!;
   const inner = elementCount(shape.slice(last ? 2 : 1));
   const rows = last ? shape[0]! / (node.op === 'ConvTranspose' ? Number(node.attrs.group ?? 1) : 1) : 1;
-  const out = new Float32Array(values.length);
   for (let block = 0, i = 0; i < values.length; block++) {
     const outer = Math.floor(block / own);
     const f = factor[Math.floor(outer / rows) * own + (block % own)]!;
-    for (const end = i + inner; i < end; i++) out[i] = values[i]! * f;
+    for (const end = i + inner; i < end; i++) values[i]! *= f;
   }
-  return out;
+  return values;
 }
 
 function alone(

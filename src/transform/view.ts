@@ -9,9 +9,10 @@ export interface Numbers {
   read(param: Param): Promise<Tensor>;
   /**
    * Takes a parameter that a pass makes of others, to be computed when it is read: large weights then need not all be in
-   * memory at once. Where it is left out, such parameters carry their `data`.
+   * memory at once. What `make` is given reads parameters without `data` into memory that may be written over. Where `derive`
+   * is left out, such parameters carry their `data`.
    */
-  derive?(name: string, make: () => Promise<Tensor>): void;
+  derive?(name: string, make: (own: Pick<Numbers, 'read'>) => Promise<Tensor>): void;
 }
 
 function subgraphsOf(node: Node): Graph[] {

@@ -20,6 +20,8 @@ export interface Engine {
   readonly tf: typeof Tf;
   readonly version: string;
   readonly device: Device;
+  /** What is put there is copied at once, so that its memory can be used again. */
+  readonly copies: boolean;
   /** Resolves when everything that was asked of the engine is computed. */
   done(): Promise<void>;
 }
@@ -132,7 +134,7 @@ async function started(name: EngineName, tf: typeof Tf, device: Device): Promise
     queue?.submitQueue();
     await queue?.device.queue.onSubmittedWorkDone();
   };
-  return { name, tf, version: tf.version_core, device, done };
+  return { name, tf, version: tf.version_core, device, copies: name === 'wasm', done };
 }
 
 async function loadTf(): Promise<typeof Tf> {

@@ -1,15 +1,14 @@
-import type * as Tf from '@tensorflow/tfjs-core';
 import type { NodeTime, Placement } from '../../core/backend.ts';
 import { reasonOf, VersusError } from '../../core/errors.ts';
 import type { Graph, Node, Param } from '../../core/graph.ts';
 import type { Tensor } from '../../core/tensor.ts';
-import type { Numbers } from '../../transform/optimise.ts';
 import { constants } from './constants.ts';
 import { isAway, onto } from './download.ts';
 import type { Engine } from './engine.ts';
-import { Fixed } from './fixed.ts';
+import { type Common, Fixed } from './fixed.ts';
 import { computedOnHost, leftToHost, onHost } from './host.ts';
-import type { Call, Made, Run } from './kernels/kernel.ts';
+import { type Made, ran } from './kernels/kernel.ts';
+import type { Weights } from './prepare.ts';
 import { type Step, stepsFor } from './steps.ts';
 import { lacking } from './support.ts';
 import { NodeTimer } from './timer.ts';
@@ -32,13 +31,14 @@ export class Executor {
 
   private constructor(
     graph: Graph,
+    opset: number,
     values: ReadonlyMap<string, Value>,
     engine: Engine,
     timer: NodeTimer | null,
   ) {
     this.graph = graph;
     this.engine = engine;
-    this.opset = graph.opset[''] ?? graph.opset['ai.onnx'] ?? 17;
+    this.opset = opset;
     this.constants = values;
     this.timer = timer;
   }
@@ -50,13 +50,14 @@ export class Executor {
    */
   static async load(
     graph: Graph,
-    numbers: Numbers,
+    numbers: Pick<Weights, 'read' | 'borrow'>,
     engine: Engine,
     timed: boolean,
     params: Param[] = [...graph.params],
   ): Promise<Executor> {
-    const values = await constants(graph, params, numbers, engine);
-    return new Executor(graph, values, engine, timed ? new NodeTimer(engine) : null);
+    const opset = graph.opset[''] ?? graph.opset['ai.onnx'] ?? 17;
+    const values = await constants(graph, params, numbers, engine, opset);
+    return new Executor(graph, opset, values, engine, timed ? new NodeTimer(engine) : null);
   }
 
   /**
@@ -68,13 +69,13 @@ export class Executor {
     feeds: Readonly<Record<string, Tensor | Value>>,
     fetch: readonly string[],
   ): Promise<ReadonlyMap<string, Value>> {
-    const fixed = this.fixed.of(feeds);
+    const common = this.fixed.of(feeds);
     const values = new Map<string, Value>();
     for (const [name, fed] of Object.entries(feeds)) {
       values.set(name, 'data' in fed ? { dtype: fed.dtype, shape: fed.shape, fixed: false, host: fed } : fed);
     }
     const lent = new Set(Object.values(feeds));
-    const pass: Pass = { values, fixed, lent };
+    const pass: Pass = { values, common, lent };
     const release = (name: string): void => {
       const value = values.get(name);
       values.delete(name);
@@ -130,17 +131,18 @@ export class Executor {
   /** Computes one node; asynchronous only where something has to come to the host first. */
   private step(step: Step, pass: Pass): void | Promise<void> {
     const { node } = step;
-    const { values, fixed } = pass;
-    if (allKnown(node, fixed)) {
-      for (const name of node.outputs) if (name !== '') values.set(name, fixed.get(name)!);
+    const { values, common } = pass;
+    const isSettled = common.onEngine.has(step);
+    if (!isSettled && allKnown(node, common.values)) {
+      for (const name of node.outputs) if (name !== '') values.set(name, common.values.get(name)!);
       return;
     }
     const inputs: (Value | undefined)[] = [];
     for (const name of node.inputs) inputs.push(name === '' ? undefined : this.value(values, name));
-    if (this.timer || this.waits(step, inputs)) return this.stepLater(step, inputs, pass);
+    if (!isSettled && (this.timer || this.waits(step, inputs))) return this.stepLater(step, inputs, pass);
     let made: readonly Made[];
     try {
-      made = this.compute(step, inputs, pass);
+      made = isSettled ? this.onEngine(step, inputs, pass) : this.compute(step, inputs, pass);
     } catch (error) {
       throw this.explained(error, node);
     }
@@ -176,25 +178,32 @@ export class Executor {
     return hasHost && (onHost(node, inputs) || leftToHost(node, kernel, inputs));
   }
 
-  private compute(step: Step, inputs: readonly (Value | undefined)[], { lent }: Pass): readonly Made[] {
-    const { engine, opset } = this;
-    const { node, kernel } = step;
+  private compute(step: Step, inputs: readonly (Value | undefined)[], pass: Pass): readonly Made[] {
     if (this.isHost(step, inputs)) {
       this.ran.host++;
-      return computedOnHost(node, opset, inputs);
+      return computedOnHost(step.node, this.opset, inputs);
     }
+    const made = this.onEngine(step, inputs, pass);
+    // The same shapes in the same places come here again; but what a kernel reads may then lie elsewhere, and fixed results are kept.
+    if (!this.timer && !step.kernel?.reads && !inputs.every(isUnchanging)) pass.common.onEngine.add(step);
+    return made;
+  }
+
+  private onEngine(step: Step, inputs: readonly (Value | undefined)[], { lent }: Pass): readonly Made[] {
+    const { engine, opset } = this;
+    const { node, kernel } = step;
     if (!kernel) throw new VersusError('unsupported', `on ${inputs[0]?.dtype ?? 'no input'}`);
     this.ran.engine++;
     const dies = (at: number): boolean =>
       step.last.includes(node.inputs[at]!) && !inputs[at]!.fixed && !lent.has(inputs[at]!);
-    return kept({ node, opset, inputs, engine, tf: engine.tf, dies }, kernel.run);
+    return ran({ node, opset, inputs, engine, tf: engine.tf, dies }, kernel.run);
   }
 
   private keep(
     { node, isShape }: Step,
     inputs: readonly (Value | undefined)[],
     made: readonly Made[],
-    { values, fixed }: Pass,
+    { values, common }: Pass,
   ): void {
     const isFixed = isShape || inputs.every(isUnchanging);
     for (let i = 0; i < Math.max(made.length, node.outputs.length); i++) {
@@ -203,9 +212,9 @@ export class Executor {
       if (!name) made[i]?.device?.dispose();
       else if (!made[i]) throw this.explained(new VersusError('unsupported', `its output ${i}`), node);
       else {
-        const value: Value = { ...made[i]!, fixed: isFixed };
+        const value: Value = Object.assign(made[i]!, { fixed: isFixed });
         values.set(name, value);
-        if (isFixed) fixed.set(name, value);
+        if (isFixed) common.values.set(name, value);
       }
     }
   }
@@ -249,8 +258,7 @@ export class Executor {
 /** What a run has of values so far. */
 interface Pass {
   readonly values: Map<string, Value>;
-  /** Those that follow from constants and shapes. */
-  readonly fixed: Map<string, Value>;
+  readonly common: Common;
   /** The caller's own. */
   readonly lent: ReadonlySet<Tensor | Value>;
 }
@@ -279,21 +287,4 @@ function copied({ tf }: Engine, value: Value): Value {
     ...(device ? { device: tf.clone(device) } : {}),
     ...(order ? { order } : {}),
   };
-}
-
-/** Runs a kernel and frees all that it made besides the results that the node names. */
-function kept(call: Call, run: Run): readonly Made[] {
-  const engine = call.tf.engine();
-  const results: Tf.Tensor[] = [];
-  engine.startScope();
-  try {
-    const made = run(call);
-    for (let i = 0; i < made.length; i++) {
-      const { device } = made[i]!;
-      if (device && call.node.outputs[i]) results.push(device);
-    }
-    return made;
-  } finally {
-    engine.endScope(results);
-  }
 }

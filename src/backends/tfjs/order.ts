@@ -2,15 +2,21 @@
 
 export type Order = readonly number[];
 
-export const identity = (rank: number): Order => Array.from({ length: rank }, (_, i) => i);
+/** By rank: they are asked for at every node. */
+const IDENTITIES: Order[] = [];
+
+export function identity(rank: number): Order {
+  IDENTITIES[rank] ??= Array.from({ length: rank }, (_, i) => i);
+  return IDENTITIES[rank];
+}
 
 export const isIdentity = (order: Order | undefined): boolean =>
   !order || order.every((axis, i) => axis === i);
 
 export const sameOrder = (a: Order | undefined, b: Order | undefined): boolean =>
-  isIdentity(a) && isIdentity(b)
-    ? true
-    : !!a && !!b && a.length === b.length && a.every((axis, i) => axis === b[i]);
+  a === b ||
+  (isIdentity(a) && isIdentity(b)) ||
+  (!!a && !!b && a.length === b.length && a.every((axis, i) => axis === b[i]));
 
 /** Place of each of the graph's axes. */
 export function placesOf(order: Order): Order {

@@ -1,16 +1,22 @@
 import type { OpenOptions } from '../../core/backend.ts';
 import type { Graph, Param } from '../../core/graph.ts';
 import type { Artifact, WeightSource } from '../../core/model.ts';
-import { readParam } from '../../core/read-param.ts';
+import { Room, readParam } from '../../core/read-param.ts';
 import type { Tensor } from '../../core/tensor.ts';
 import { type Numbers, optimise } from '../../transform/optimise.ts';
+
+/** Numbers of parameters, for those who need them one after the other. */
+export interface Weights extends Numbers {
+  /** As `read`, into memory that the next `borrow` writes over; where numbers lie in memory anyway, it is left out. */
+  borrow?(param: Param): Promise<Tensor>;
+}
 
 /** A graph made ready for an engine, with the numbers of its parameters. */
 export interface Prepared {
   /** Without its parameters. */
   readonly graph: Graph;
   readonly params: Param[];
-  readonly numbers: Numbers;
+  readonly numbers: Weights;
   close(): Promise<void>;
 }
 
@@ -21,15 +27,22 @@ export async function prepared(
   level: NonNullable<OpenOptions['optimisation']>,
 ): Promise<Prepared> {
   let source: Promise<WeightSource> | undefined;
-  const derived = new Map<string, () => Promise<Tensor>>();
-  const numbers: Numbers = {
-    async read(param) {
-      if (param.data) return { dtype: param.dtype, shape: param.shape, data: param.data };
-      const make = derived.get(param.name);
-      if (make) return make();
-      source ??= artifact.weights();
-      return readParam(await source, param);
-    },
+  const derived = new Map<string, (numbers: Numbers) => Promise<Tensor>>();
+  const reading = (room?: Room): Numbers => {
+    const own: Numbers = {
+      async read(param) {
+        if (param.data) return { dtype: param.dtype, shape: param.shape, data: param.data };
+        const make = derived.get(param.name);
+        if (make) return make(own);
+        source ??= artifact.weights();
+        return readParam(await source, param, room);
+      },
+    };
+    return own;
+  };
+  const numbers: Weights = {
+    ...reading(),
+    borrow: reading(new Room()).read,
     derive: (name, make) => {
       derived.set(name, make);
     },

@@ -14,7 +14,7 @@ interface WasmBackend {
 
 const spent = new WeakSet<object>();
 /** Smaller blocks are not worth their place in the list. */
-const FEWEST_BYTES = 1 << 16;
+export const FEWEST_BYTES = 1 << 16;
 
 /**
  * Gives back the memory of a weight that the wasm engine has packed. XNNPACK copies a convolution's filter, and a product's right

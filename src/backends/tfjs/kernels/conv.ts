@@ -5,7 +5,7 @@ import { type Window, windowOf } from '../../../graph/kernels/window.ts';
 import { spend } from '../spent.ts';
 import type { Value } from '../value.ts';
 import { LINEAR } from './activation.ts';
-import { convolve } from './convolve.ts';
+import { convolve, preparedOnce } from './convolve.ts';
 import { type Grouping, groupingOf, parts, withZeros } from './groups.ts';
 import {
   type Call,
@@ -27,7 +27,11 @@ interface Plan {
   readonly grouping: Grouping;
   /** The engine packs the filter once for images of any size. */
   readonly isPacked: boolean;
+  /** The whole call, of parameters that stay the same. */
+  ready?: { readonly weight: Value; readonly bias: Value | undefined; readonly run: Ready };
 }
+
+type Ready = (image: Tf.Tensor) => Tf.Tensor;
 
 /** Of each node for the shapes that it saw last: a small convolution takes no longer than planning it. */
 const plans = new WeakMap<Node, Plan>();
@@ -40,17 +44,24 @@ export function convolution(c: Call, activation = LINEAR): readonly Made[] {
     plan = planned(c, x.shape, w.shape);
     plans.set(c.node, plan);
   }
+  const image = spatial(c, x);
+  const bias = c.inputs[2];
+  if (plan.ready?.weight === w && plan.ready.bias === bias) {
+    return [fromSpatial(c, plan.ready.run(image), x)];
+  }
   const { window, grouping } = plan;
-  const filters = weights(c, w, grouping);
-  const out = convolve(c, {
-    x: spatial(c, x),
+  const conv = {
     window,
     grouping,
-    filters,
+    filters: weights(c, w, grouping),
     bias: biasOf(c, w.shape[0]!, grouping.count),
     activation,
-  });
-  if (plan.isPacked) spend(c.engine, w, filters[0]!);
+  };
+  const isSame = w.fixed && w.shape.length === 4 && (!bias || bias.fixed);
+  const run = isSame ? preparedOnce(c, conv, image.shape) : null;
+  if (run) plan.ready = { weight: w, bias, run };
+  const out = run ? run(image) : convolve(c, { ...conv, x: image });
+  if (plan.isPacked) spend(c.engine, w, conv.filters[0]!);
   return [fromSpatial(c, out, x)];
 }
 

@@ -2,7 +2,7 @@ import type * as Tf from '@tensorflow/tfjs-core';
 import type { Window } from '../../../graph/kernels/window.ts';
 import { type Activation, activated } from './activation.ts';
 import { type Grouping, joined, separated } from './groups.ts';
-import { type Call, seenAs } from './kernel.ts';
+import { type Call, call, seenAs } from './kernel.ts';
 import { padded, padding, strided } from './spatial.ts';
 
 /** A convolution of tensors whose channels lie last. */
@@ -22,13 +22,15 @@ export interface Convolution {
 /** The result [batch, …output, filters] on the engine. */
 export function convolve(c: Call, conv: Convolution): Tf.Tensor {
   const { window } = conv;
-  const isBoth = window.strides.some((s) => s > 1) && window.dilations.some((d) => d > 1);
-  if (!isBoth) return grouped(c, conv);
+  if (!stridesAndDilates(window)) return grouped(c, conv);
   // tfjs strides or dilates: here it computes every place, and the strides pick theirs.
   const first = window.strides.map(() => 0);
   const every = grouped(c, { ...conv, window: { ...window, strides: window.strides.map(() => 1) } });
   return strided(c, every, first, window.strides, window.output);
 }
+
+const stridesAndDilates = ({ strides, dilations }: Window): boolean =>
+  strides.some((s) => s > 1) && dilations.some((d) => d > 1);
 
 function grouped(c: Call, conv: Convolution): Tf.Tensor {
   const { x, filters, bias, grouping } = conv;
@@ -42,18 +44,16 @@ function grouped(c: Call, conv: Convolution): Tf.Tensor {
 
 type Triple = [number, number, number];
 
-/** Filters from here on are multiplied as a matrix, of which tfjs-wasm keeps one copy less; smaller ones cost more by call. */
-const LARGE = 1 << 14;
-
 /** One call of tfjs. */
 function one(
   c: Call,
   image: Tf.Tensor,
-  { window, grouping, activation }: Convolution,
+  conv: Convolution,
   filter: Tf.Tensor,
   bias: Tf.Tensor | undefined,
 ): Tf.Tensor {
   const { tf } = c;
+  const { window, activation } = conv;
   const { strides, dilations, begin, end } = window;
   if (image.rank === 5) {
     const x = padded(c, image, begin, end) as Tf.Tensor5D;
@@ -62,40 +62,66 @@ function one(
     const rows = bias ? tf.add(tf.reshape(out, [-1, bias.size]), bias) : out;
     return activated(c, tf.reshape(rows, out.shape), activation);
   }
-  const isCut = [...begin, ...end].some((n) => n < 0);
-  const x = isCut ? padded(c, image, begin, end) : image;
-  const pad = isCut ? 'valid' : padding(begin, end);
-  const [n, h, w, channels] = x.shape as [number, number, number, number];
+  if (!isCut(window)) return ofImages(c, conv, image.shape, filter, bias)(image);
+  const x = padded(c, image, begin, end);
+  const none = begin.map(() => 0);
+  return ofImages(c, { ...conv, window: { ...window, begin: none, end: none } }, x.shape, filter, bias)(x);
+}
+
+/** Padding below zero cuts off. */
+const isCut = ({ begin, end }: Window): boolean => begin.some((n) => n < 0) || end.some((n) => n < 0);
+
+/**
+ * A convolution of images of one size as one call of tfjs, prepared: what it says again in every run takes as long as a small
+ * convolution. @returns null where it takes more than the one call
+ */
+export function preparedOnce(
+  c: Call,
+  conv: Omit<Convolution, 'x'>,
+  shape: readonly number[],
+): ((image: Tf.Tensor) => Tf.Tensor) | null {
+  const { window, grouping, filters, bias } = conv;
+  const more = shape.length !== 4 || grouping.count > 1 || isCut(window) || stridesAndDilates(window);
+  return more ? null : ofImages(c, conv, shape, filters[0]!, bias?.[0]);
+}
+
+/** Filters from here on are multiplied as a matrix, of which tfjs-wasm keeps one copy less; smaller ones cost more by call. */
+const LARGE = 1 << 14;
+
+function ofImages(
+  { tf, engine }: Call,
+  { window, grouping, activation }: Omit<Convolution, 'x'>,
+  shape: readonly number[],
+  filter: Tf.Tensor,
+  bias: Tf.Tensor | undefined,
+): (image: Tf.Tensor) => Tf.Tensor {
+  const { strides, dilations, begin, end } = window;
+  const [n, h, w, channels] = shape as [number, number, number, number];
   const [kh, kw, depth, count] = filter.shape as [number, number, number, number];
+  const pad = padding(begin, end);
+  const ending = { activation: activation.name, leakyreluAlpha: activation.alpha ?? 0 };
   const isPoint = kh === 1 && kw === 1 && pad === 'valid' && strides.every(isOne);
-  if (isPoint && !grouping.isDepthwise && c.engine.name === 'wasm' && filter.size >= LARGE) {
-    const a = seenAs(x, [1, n * h * w, channels]);
+  if (isPoint && !grouping.isDepthwise && engine.name === 'wasm' && filter.size >= LARGE) {
     const b = seenAs(filter, [1, depth, count]);
-    const product = run(c, '_FusedMatMul', bias ? { a, b, bias } : { a, b }, activation, POINT);
-    return tf.reshape(product, [n, h, w, count]);
+    const rows = [1, n * h * w, channels];
+    const attrs = { transposeA: false, transposeB: false, ...ending };
+    const result = [n, h, w, count];
+    return (image) => {
+      const a = seenAs(image, rows);
+      return call(tf, '_FusedMatMul', bias ? { a, b, bias } : { a, b }, attrs, result);
+    };
   }
-  const attrs = { strides, dilations, pad, dataFormat: 'NHWC' };
+  const attrs = { strides, dilations, pad, dataFormat: 'NHWC', ...ending };
   if (!grouping.isDepthwise) {
-    return run(c, 'FusedConv2D', bias ? { x, filter, bias } : { x, filter }, activation, attrs);
+    return (x) => call(tf, 'FusedConv2D', bias ? { x, filter, bias } : { x, filter }, attrs);
   }
-  const each = tf.reshape(filter, [kh, kw, channels, count / channels]);
-  const inputs = bias ? { x, filter: each, bias } : { x, filter: each };
-  return run(c, 'FusedDepthwiseConv2D', inputs, activation, attrs);
+  const each = [kh, kw, channels, count / channels];
+  return (x) => {
+    // Kernels that are made of tfjs's functions want whole tensors.
+    const weight = engine.name === 'tensorflow' ? tf.reshape(filter, each) : seenAs(filter, each);
+    const inputs = bias ? { x, filter: weight, bias } : { x, filter: weight };
+    return call(tf, 'FusedDepthwiseConv2D', inputs, attrs);
+  };
 }
 
-const POINT = { transposeA: false, transposeB: false };
 const isOne = (n: number): boolean => n === 1;
-
-/** A kernel of tfjs without tfjs's own functions around it, which take longer than a small convolution. */
-function run(
-  { tf }: Call,
-  kernel: string,
-  inputs: Record<string, Tf.Tensor>,
-  { name, alpha }: Activation,
-  attrs: Record<string, unknown>,
-): Tf.Tensor {
-  const ending = { activation: name, leakyreluAlpha: alpha ?? 0 };
-  return tf.engine().runKernel(kernel, inputs, { ...attrs, ...ending } as Attrs);
-}
-
-type Attrs = NonNullable<Parameters<ReturnType<typeof Tf.engine>['runKernel']>[2]>;

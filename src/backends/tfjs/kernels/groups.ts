@@ -51,7 +51,7 @@ export function parts(
     });
     if (value.sole && value.device) {
       value.device.dispose();
-      delete value.device;
+      value.device = undefined;
     }
   }
   return names.map((part) => forms.get(part)!);

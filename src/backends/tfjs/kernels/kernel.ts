@@ -100,6 +100,30 @@ export function device(c: Call, value: Value): Tf.Tensor {
 export const seenAs = ({ dataId, dtype }: Tf.Tensor, shape: number[]): Tf.Tensor =>
   ({ dataId, dtype, shape }) satisfies Tf.TensorInfo as Tf.Tensor;
 
+/**
+ * A kernel of tfjs without tfjs's own functions around it (gradients, profiles, checks), which take longer than a small
+ * convolution. @param shape what the result is seen as, where that is another than the kernel gives it
+ */
+export function call(
+  tf: typeof Tf,
+  name: string,
+  inputs: Tf.NamedTensorInfoMap,
+  attrs: object = {},
+  shape?: number[],
+): Tf.Tensor {
+  const engine = tf.engine();
+  const { kernelFunc } = tf.getKernel(name, engine.backendName);
+  const info = kernelFunc({
+    inputs,
+    attrs: attrs as Tf.NamedAttrMap,
+    backend: engine.backend,
+  }) as Tf.TensorInfo;
+  // Where tfjs's kernels are made of its functions, the result is tracked already.
+  const tensor = 'rank' in info ? (info as Tf.Tensor) : null;
+  if (!tensor) return engine.makeTensorFromTensorInfo(shape ? { ...info, shape } : info);
+  return shape ? tf.reshape(tensor, shape) : tensor;
+}
+
 /** A cut of a tensor that has elements, and of which some are left. */
 export function cutOut<T extends Tf.Tensor>(
   { tf, engine }: Pick<Call, 'tf' | 'engine'>,
@@ -108,7 +132,7 @@ export function cutOut<T extends Tf.Tensor>(
   size: number[],
 ): T {
   if (engine.name !== 'wasm') return tf.slice(x, begin, size);
-  return tf.engine().runKernel(WASM_SLICE, { x }, { begin, size });
+  return call(tf, WASM_SLICE, { x }, { begin, size }) as T;
 }
 
 /** The order in which a value's axes lie. */
@@ -129,7 +153,7 @@ export function laid(c: Call, value: Value, order: Order): Tf.Tensor {
   const moved = form(c, value, ORDER + order, move);
   if (value.sole && value.device) {
     value.device.dispose();
-    delete value.device;
+    value.device = undefined;
   }
   return moved;
 }
@@ -209,4 +233,20 @@ export function upload(c: Pick<Call, 'tf' | 'node'>, tensor: Tensor): Tf.Tensor 
     data[i] = n;
   }
   return c.tf.tensor(data, shape, 'int32');
+}
+
+/** Runs a kernel and frees all that it made besides the results that the node names. */
+export function ran(call: Call, run: Run): readonly Made[] {
+  const engine = call.tf.engine();
+  engine.startScope();
+  try {
+    const made = run(call);
+    for (let i = 0; i < made.length; i++) {
+      const { device } = made[i]!;
+      if (device && call.node.outputs[i]) engine.keep(device);
+    }
+    return made;
+  } finally {
+    engine.endScope();
+  }
 }

@@ -2,7 +2,7 @@ import type * as Tf from '@tensorflow/tfjs-core';
 import { isFloat, type Value } from '../value.ts';
 import { isAlone, WASM_ADD_OVER, WASM_RELU_OVER } from '../wasm-over.ts';
 import { alreadyAlike, one, two } from './broadcast.ts';
-import { type Call, device, input, type Kernel, type KernelTable, kernel, made } from './kernel.ts';
+import { type Call, call, device, input, type Kernel, type KernelTable, kernel, made } from './kernel.ts';
 
 /** Whether an input's data may be written over: on wasm, where there are kernels that do. */
 function isSpare(c: Call, at: number): boolean {
@@ -11,7 +11,7 @@ function isSpare(c: Call, at: number): boolean {
 }
 
 const over = (c: Call, name: string, value: Value, inputs: Tf.NamedTensorMap) =>
-  made(c.tf.engine().runKernel(name, inputs) as Tf.Tensor, value.dtype, value.order);
+  made(call(c.tf, name, inputs), value.dtype, value.order);
 
 const plainSum = two((a, b, { tf }) => tf.add(a, b));
 const sum: Kernel = kernel((c) => {

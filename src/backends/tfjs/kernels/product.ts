@@ -2,7 +2,7 @@ import type * as Tf from '@tensorflow/tfjs-core';
 import { identity, type Order } from '../order.ts';
 import type { Value } from '../value.ts';
 import { type Activation, LINEAR } from './activation.ts';
-import { type Call, cutOut, laid, seenAs } from './kernel.ts';
+import { type Call, call, cutOut, laid, seenAs } from './kernel.ts';
 import { tiled } from './parts.ts';
 
 export interface Epilogue {
@@ -44,9 +44,7 @@ export function multiplied(
   }
   const inputs = { a: seenAs(a, [1, a.size / k, k]), b: seenAs(b, [1, k, n]), ...(bias ? { bias } : {}) };
   const attrs = { transposeA: false, transposeB: false, activation: name, leakyreluAlpha: alpha ?? 0 };
-  // tfjs's own functions around its kernel take longer than a small product.
-  const product: Tf.Tensor = tf.engine().runKernel('_FusedMatMul', inputs, attrs);
-  return tf.reshape(product, shape);
+  return call(tf, '_FusedMatMul', inputs, attrs, shape);
 }
 
 /** Multiply–accumulates from which on a product by itself beats its share of a batch on wasm (measured: 13 against 1.4 GFLOP/s). */

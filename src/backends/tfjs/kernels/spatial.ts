@@ -1,11 +1,17 @@
 import type * as Tf from '@tensorflow/tfjs-core';
 import type { Window } from '../../../graph/kernels/window.ts';
-import type { Order } from '../order.ts';
+import { identity, type Order } from '../order.ts';
 import type { Value } from '../value.ts';
 import { type Call, laid, type Made, made } from './kernel.ts';
 
 /** Batch, then the spatial axes, then channels: what tfjs convolves and pools. */
-const channelsLast = (rank: number): Order => [0, ...Array.from({ length: rank - 2 }, (_, i) => i + 2), 1];
+function channelsLast(rank: number): Order {
+  ORDERS[rank] ??= [0, ...identity(rank).slice(2), 1];
+  return ORDERS[rank];
+}
+
+/** By rank. */
+const ORDERS: Order[] = [];
 
 /** A batch of images or volumes with their channels last; a signal (rank 3) becomes images of one row. */
 export function spatial(c: Call, x: Value): Tf.Tensor {
