@@ -88,6 +88,8 @@ export interface NodeTime {
   readonly outputs: readonly (readonly number[])[];
   /** Bytes of both, where the runtime says; only weights that it repacked may be missing. */
   readonly bytes?: number;
+  /** Multiply–accumulates of one execution, where the backend knows: of an operator that it made of several, for example. */
+  readonly macs?: number;
 }
 
 /** Bytes that crossed between the caller and a session since it was opened: tensors fed, put, returned and read. */

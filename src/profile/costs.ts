@@ -29,8 +29,9 @@ const PER_ELEMENT: Readonly<Record<string, number>> = {
 
 /**
  * The work of every node that ran, from the graph that was given: of the nodes that it stands for (`membersOf`), the
- * multiply–accumulates as `graph/cost.ts` counts them, and the bytes of what they read from outside and hand on. A node that
- * nothing is known of has null: a fused attention, for example, or one whose results are not of the size that the graph says.
+ * multiply–accumulates as `graph/cost.ts` counts them, and the bytes of what they read from outside and hand on; what the
+ * backend itself says counts first. A node that nothing is known of has null: an attention that onnxruntime fused, for example,
+ * or one whose results are not of the size that the graph says.
  *
  * @param dims sizes of the graph's symbolic dimensions
  */
@@ -45,6 +46,7 @@ export function worksOf(
   const claims = new Map<number, number>();
   for (const at of members.flatMap((own) => own ?? [])) claims.set(at, (claims.get(at) ?? 0) + 1);
   return times.map((time, i) => {
+    if (time.macs !== undefined) return { macs: time.macs, bytes: time.bytes ?? null };
     const own = members[i];
     if (!own) return alone(time);
     // Two nodes that claim one share its work in a way that nobody knows.

@@ -1,7 +1,8 @@
 import { afterAll, describe, expect, it } from 'vitest';
 import { onnxruntime } from '../../src/backends/onnxruntime/index.ts';
+import { tfjs } from '../../src/backends/tfjs/index.ts';
 import { feedsOf, sizesOf } from '../../src/commands/profile-feeds.ts';
-import type { NodeTime } from '../../src/core/backend.ts';
+import type { Backend, NodeTime } from '../../src/core/backend.ts';
 import type { Graph } from '../../src/core/graph.ts';
 import { GraphBuilder } from '../../src/graph/builder.ts';
 import { graphCost } from '../../src/graph/cost.ts';
@@ -111,13 +112,12 @@ describe('the work of what ran', () => {
     ]);
   });
 
+  const runs = (backend: Backend, ...models: string[]) =>
+    models.map((named) => [named, backend.name, backend] as const);
   it.each([
-    'resnet-tiny',
-    'convnext-tiny',
-    'qwen2-tiny',
-    'clip-rn-tiny',
-    'davit-tiny',
-  ])('adds up to the graph’s on %s, whatever the runtime fused', async (named) => {
+    ...runs(onnxruntime('cpu'), 'resnet-tiny', 'convnext-tiny', 'qwen2-tiny', 'clip-rn-tiny', 'davit-tiny'),
+    ...runs(tfjs('wasm'), 'resnet-tiny', 'vit-tiny', 'swin-tiny', 'qwen2-tiny'),
+  ])('adds up to the graph’s of %s, whatever %s fused', async (named, _, backend) => {
     const subject = model(named);
     const artifacts = await prepareArtifacts(subject, {
       ...{ cacheDir: `${scratch}/cache`, maxBytes: 1e9, precision: 'fp32' },
@@ -125,7 +125,7 @@ describe('the work of what ran', () => {
     const artifact = artifacts.model ?? artifacts.vision!;
     const given = await artifact.graph();
     const dims = sizesOf(given.inputs, {}, subject.dims ?? {}, 2);
-    const session = await onnxruntime('cpu').open(artifact, { precision: 'fp32', prove: true });
+    const session = await backend.open(artifact, { precision: 'fp32', prove: true });
     await session.run(feedsOf(given, dims, 0));
     const works = worksOf(given, dims, (await session.profile!())!);
     await session.close();

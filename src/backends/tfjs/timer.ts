@@ -1,5 +1,7 @@
 import type { NodeTime } from '../../core/backend.ts';
 import type { Node } from '../../core/graph.ts';
+import { bytesOf } from '../../graph/ops/entry.ts';
+import { operatorOf, VERSUS } from '../../graph/ops/index.ts';
 import type { Engine } from './engine.ts';
 import type { Made } from './kernels/kernel.ts';
 import type { Value } from './value.ts';
@@ -33,6 +35,7 @@ export class NodeTimer {
       ms,
       inputs: inputs.flatMap((value) => (value ? [value.shape] : [])),
       outputs: made.map(({ shape }) => shape),
+      ...workOf(node, inputs, made),
     });
     return made;
   }
@@ -41,4 +44,21 @@ export class NodeTimer {
   times(): readonly NodeTime[] | null {
     return this.entries.size === 0 ? null : [...this.entries.values()];
   }
+}
+
+/** What is computed and moved by an operator of our own, which the graph that was given doesn't have. */
+function workOf(
+  node: Node,
+  inputs: readonly (Value | undefined)[],
+  made: readonly Made[],
+): Pick<NodeTime, 'macs' | 'bytes'> {
+  const macs = node.domain === VERSUS ? operatorOf(node)?.macs : undefined;
+  if (!macs) return {};
+  const cost = {
+    node,
+    input: (i: number) => inputs[i]?.shape ?? [],
+    output: (i: number) => made[i]?.shape ?? [],
+  };
+  const moved = [...inputs, ...made].map((value) => (value ? bytesOf(value.dtype, value.shape) : 0));
+  return { macs: macs(cost), bytes: moved.reduce((sum, bytes) => sum + bytes, 0) };
 }
