@@ -3,6 +3,7 @@ import { VersusError } from '../../core/errors.ts';
 import type { Artifact } from '../../core/model.ts';
 import { throughHost } from '../../core/through-host.ts';
 import { blamed } from './blame.ts';
+import { withRightLayout } from './channels-first.ts';
 import type { ProviderOptions } from './options.ts';
 import { probe } from './probe.ts';
 import type { Provider } from './provider.ts';
@@ -34,7 +35,10 @@ export function onnxruntime(provider: Provider, options: ProviderOptions = {}): 
       recomputing: RECOMPUTING,
     },
     probe: () => probe(provider, options.deviceId ?? null),
-    open: (artifact, open) => blaming(artifact, openSession(provider, options, artifact, open)),
+    open: async (artifact, open) => {
+      const own = provider === 'webgpu' ? await withRightLayout(options, artifact) : options;
+      return blaming(artifact, openSession(provider, own, artifact, open));
+    },
     ...residency(provider, options),
   };
 }
@@ -63,8 +67,10 @@ const TRAINING: Partial<Record<Provider, TrainingTraits>> = {
 function residency(provider: Provider, options: ProviderOptions): Pick<Backend, 'openResident'> {
   if (provider === 'webgpu') {
     return {
-      openResident: (artifact, open, keep) =>
-        blaming(artifact, openResidentSession(options, artifact, open, keep)),
+      openResident: async (artifact, open, keep) => {
+        const own = await withRightLayout(options, artifact);
+        return blaming(artifact, openResidentSession(own, artifact, open, keep));
+      },
     };
   }
   if (provider !== 'cpu') return {};
