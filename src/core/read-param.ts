@@ -6,6 +6,9 @@ import { bytesPerElement, elementCount, fromBytes, type Tensor } from './tensor.
 /** Pieces in which a source is read: large enough that handing them over costs nothing. */
 const PIECE_BYTES = 1 << 20;
 
+/** Memory beyond this is not kept for the next parameter: one table of embeddings would hold as much until the end. */
+const MOST_KEPT = 64 << 20;
+
 /** Memory for one parameter at a time: what was read into it before is gone with the next. */
 export class Room {
   readonly piece = new Uint8Array(PIECE_BYTES);
@@ -13,6 +16,7 @@ export class Room {
 
   /** Its first bytes, whatever they held. */
   bytes(count: number): Uint8Array<ArrayBuffer> {
+    if (count > MOST_KEPT) return new Uint8Array(count);
     if (this.all.byteLength < count) this.all = new Uint8Array(count);
     return this.all.subarray(0, count);
   }

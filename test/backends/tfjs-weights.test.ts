@@ -116,3 +116,18 @@ describe('numbers that are lent', () => {
     await close();
   });
 });
+
+describe('a convolution whose window is as wide as it likes', () => {
+  const files = workplace();
+
+  it('takes no memory before an image is there that it fits into', async () => {
+    const g = new GraphBuilder('wide');
+    const x = g.input('x', 'float32', [1, 64, 'height', 'width']);
+    const weight = g.constant(float32([64, 64, 2, 2], noise(2 ** 14, 1)), 'w');
+    g.output('y', g.conv(x, weight, null, { dilations: [4_000_000, 4_000_000] }));
+    const session = await tfjs('wasm').open(await files.write(g.build()), { precision: 'fp32' });
+    const image = { x: float32([1, 64, 3, 3], noise(576, 2)) };
+    await expect(session.run(image)).rejects.toThrow(/does not fit into 3/);
+    await session.close();
+  });
+});

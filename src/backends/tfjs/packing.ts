@@ -10,6 +10,8 @@ import { dispose, type Value } from './value.ts';
 
 /** Larger than any padding: no window is too large for it. */
 const WIDE = 2 ** 24;
+/** Elements of an input that is made for packing. Dilations may ask for an image of any size. */
+const MOST = 2 ** 20;
 
 /**
  * Whether a node packs a weight (`spent.ts`) in the same way whatever its other input is, so that it can be packed before the first
@@ -32,7 +34,8 @@ function smallestInput(node: Node, weight: readonly number[]): readonly number[]
     const { begin, end, dilations } = windowOf(site, [WIDE, WIDE], kernel);
     const side = (axis: number): number =>
       Math.max(1, (kernel[axis]! - 1) * dilations[axis]! + 1 - begin[axis]! - end[axis]!);
-    return [1, weight[1]!, side(0), side(1)];
+    const image = [1, weight[1]!, side(0), side(1)];
+    return elementCount(image) <= MOST ? image : null;
   }
   if ((op !== 'MatMul' && op !== 'Gemm' && op !== 'FusedMatMul') || weight.length !== 2) return null;
   const depth = weight[numberAttr(site, 'transB', 0) === 1 ? 1 : 0]!;
