@@ -62,7 +62,8 @@ describe.skipIf(reason !== null)(`fused attention on WebGPU${reason ? ` (skipped
   it('is caught by verify, and --bisect names the node', async () => {
     expect(SEQUENCE).toBeGreaterThanOrEqual(32);
     const ran = await versus(dir, ['verify', path, '--backend', 'onnxruntime-webgpu', '--bisect', '--json']);
-    expect(ran.code).toBe(3);
+    expect(ran.code, ran.stderr).toBe(3);
+    expect(ran.stdout, ran.stderr).not.toBe('');
     const found = JSON.parse(ran.stdout) as { bisections: unknown[]; reference: string };
     expect(found).toMatchObject({ agrees: false, reference: 'onnxruntime-cpu' });
     expect(found.bisections).toMatchObject([
