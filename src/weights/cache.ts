@@ -192,10 +192,10 @@ async function sweep(cacheDir: string): Promise<void> {
     const builder = BUILDING.exec(name)?.[1];
     let gone = TRASH.test(name) || (builder !== undefined && ownerLives(builder) === false);
     if (!gone && (builder !== undefined || LOCK.test(name))) {
-      const written =
-        builder === undefined
-          ? (await stat(path).catch(() => null))?.mtimeMs
-          : (await measure(path))?.lastUsed;
+      // A folder that is just made is empty, or holds nothing but a link to old weights.
+      const made = (await stat(path).catch(() => null))?.mtimeMs;
+      const files = builder === undefined ? 0 : ((await measure(path))?.lastUsed ?? 0);
+      const written = made === undefined ? undefined : Math.max(made, files);
       gone = written !== undefined && Date.now() - written > ABANDONED_MS;
     }
     if (gone) await rm(path, { recursive: true, force: true });

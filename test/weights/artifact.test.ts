@@ -2,6 +2,7 @@ import { fork } from 'node:child_process';
 import { once } from 'node:events';
 import {
   copyFile,
+  mkdir,
   mkdtemp,
   readdir,
   readFile,
@@ -25,6 +26,7 @@ import {
   readSafetensors,
   seeded,
 } from '../../src/weights/index.ts';
+import { OWNER } from '../../src/weights/owner.ts';
 import { tinyModel } from './tiny-model.ts';
 
 let cacheDir: string;
@@ -151,6 +153,22 @@ describe('prepareArtifacts', () => {
     for (const name of await entries()) await abandon(join(cacheDir, name), 0);
     expect(await cleanCache(cacheDir)).toEqual({ entries: 0, bytes: 0, downloads: 0 });
     expect(await cacheStatus(join(cacheDir, 'none'))).toEqual({ entries: 0, bytes: 0, downloads: 0 });
+  });
+
+  it('leaves alone what another process has just begun to build, though it is empty or links old files', async () => {
+    const owner = `${OWNER.replace(/-\d+$/, '')}-${process.ppid}`;
+    const begun = ['00000000', '11111111'].map((end) => `.building-${owner}-${end}`);
+    for (const name of begun) await mkdir(join(cacheDir, name));
+    const old = join(cacheDir, begun[1]!, 'weights-0');
+    await writeFile(old, '');
+    const then = new Date(Date.now() - 5 * 3600_000);
+    await utimes(old, then, then);
+    await prepareArtifacts(tinyModel('tiny'), options());
+    expect(await readdir(cacheDir)).toEqual([...begun, ...(await entries())]);
+    await rm(old);
+    for (const name of begun) await utimes(join(cacheDir, name), then, then);
+    await prepareArtifacts(tinyModel('tiny', 24), options());
+    expect(await readdir(cacheDir)).toEqual(await entries());
   });
 
   it('ignores a lease and a lock whose process is gone, and sweeps its leftovers', async () => {
