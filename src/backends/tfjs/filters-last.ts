@@ -1,7 +1,7 @@
 /**
  * Filters [filters, channels, taps] in the order in which tfjs takes them, [taps, channels, filters]; with one tap, a matrix
- * transposed. Eight filters at once: a line of the cache that is read serves again, and what is written lies together (twelve
- * to twenty times as fast as tfjs's own transposition on wasm).
+ * transposed. Eight filters at once: a line of the cache that is read serves again, and what is written lies together (about ten
+ * times as fast as tfjs's own transposition on wasm).
  *
  * @param into as many numbers as `from`, another memory
  */
