@@ -1,3 +1,4 @@
+import type * as Tf from '@tensorflow/tfjs-core';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { type EngineName, loadEngine, using } from '../../src/backends/tfjs/engine.ts';
@@ -62,10 +63,16 @@ describe.skipIf(!webgpu.available)(`tfjs-webgpu, whose shaders take long to comp
     const engine = await loadEngine('webgpu');
     const { tf } = engine;
     // tfjs's shader for the transposition of whole numbers has a mistake.
-    const wrong = using(engine, () => tf.transpose(tf.ones([2, 3, 4], 'int32'), [2, 1, 0]).data());
+    const numbers = (make: () => Tf.Tensor) =>
+      using(engine, async () => {
+        const made = tf.tidy(make);
+        return made.data().finally(() => made.dispose());
+      });
+    const before = tf.memory().numTensors;
+    const wrong = numbers(() => tf.transpose(tf.ones([2, 3, 4], 'int32'), [2, 1, 0]));
     await expect(wrong).rejects.toThrow(/device refuses a kernel/);
-    const right = await using(engine, () => tf.add(tf.ones([2]), 1).data());
-    expect([...right]).toEqual([2, 2]);
+    expect([...(await numbers(() => tf.add(tf.ones([2]), 1)))]).toEqual([2, 2]);
+    expect(tf.memory().numTensors).toBe(before);
   });
 });
 
