@@ -3,7 +3,7 @@ import { configDefaults, defineConfig } from 'vitest/config';
 /** What starts processes, needs a fresh one, or changes what a process has once (environment, memory, fonts, a GPU). */
 export const ALONE: readonly string[] = [
   'test/{cli,fuzz,profile,run}/**/*.test.ts',
-  'test/backends/{onnxruntime,*webgpu,tfjs-leaks,tfjs-spent}.test.ts',
+  'test/backends/{onnxruntime,onnxruntime-parts,*webgpu,tfjs-leaks,tfjs-spent}.test.ts',
   'test/data/crops.test.ts',
   'test/graph/{builder,interpret.operators}.test.ts',
   'test/report/{page,render}.test.ts',

@@ -152,6 +152,15 @@ describe('the tests', () => {
     });
     expect(wrong).toEqual([]);
   });
+
+  it('change the environment only in a process of their own: the next file would skip what that hides', () => {
+    const changes = /\bprocess\.env(\.\w+|\[[^\]]+\]) [?|]*= /;
+    const wrong = sources('test').filter((file) => {
+      const isAlone = ALONE.some((pattern) => matchesGlob(file, pattern));
+      return file.endsWith('.test.ts') && !isAlone && changes.test(readFileSync(join(root, file), 'utf8'));
+    });
+    expect(wrong).toEqual([]);
+  });
 });
 
 describe('ARCHITECTURE.md', () => {
