@@ -75,7 +75,8 @@ export type Parts = Readonly<Partial<Record<Part, readonly string[]>>>;
 
 /**
  * Where numbers come from. `read` yields a parameter's little-endian bytes in the parameter's own dtype, in order, in chunks
- * that are valid only until the next is asked for. `into` is memory that the source may use for them in place of new.
+ * that are valid only until the next is asked for. `into` is memory that the source may use for them in place of new, each
+ * from its beginning.
  */
 export interface WeightSource {
   /**

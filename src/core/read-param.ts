@@ -3,15 +3,11 @@ import type { Param } from './graph.ts';
 import type { WeightSource } from './model.ts';
 import { bytesPerElement, elementCount, fromBytes, type Tensor } from './tensor.ts';
 
-/** Pieces in which a source is read: large enough that handing them over costs nothing. */
-const PIECE_BYTES = 1 << 20;
-
 /** Memory beyond this is not kept for the next parameter: one table of embeddings would hold as much until the end. */
 const MOST_KEPT = 64 << 20;
 
 /** Memory for one parameter at a time: what was read into it before is gone with the next. */
 export class Room {
-  readonly piece = new Uint8Array(PIECE_BYTES);
   private all = new Uint8Array(0);
 
   /** Its first bytes, whatever they held. */
@@ -27,18 +23,24 @@ export class Room {
  * @throws VersusError `input` when the source holds too few
  */
 export async function readParam(source: WeightSource, param: Param, room?: Room): Promise<Tensor> {
-  const size = elementCount(param.shape) * bytesPerElement(param.dtype);
-  const bytes = room?.bytes(size) ?? new Uint8Array(size);
+  const { dtype, shape } = param;
+  const count = elementCount(shape);
+  const size = count * bytesPerElement(dtype);
+  // Sources put numbers there by the eight.
+  const lent = room?.bytes(Math.ceil(count / 8) * 8 * bytesPerElement(dtype));
+  const bytes = lent?.subarray(0, size) ?? new Uint8Array(size);
   let filled = 0;
-  for await (const chunk of source.read(param, room?.piece)) {
-    if (filled + chunk.byteLength > bytes.byteLength) break;
-    bytes.set(chunk, filled);
+  for await (const chunk of source.read(param, lent)) {
+    if (filled + chunk.byteLength > size) break;
+    if (chunk.buffer !== bytes.buffer) bytes.set(chunk, filled);
+    // A source that fills what it is lent piece by piece would write over the piece before.
+    else if (chunk.byteLength !== size) return readParam(source, param);
     filled += chunk.byteLength;
   }
-  if (filled !== bytes.byteLength) {
-    throw new VersusError('input', `parameter '${param.name}' has ${filled} of ${bytes.byteLength} bytes`, {
+  if (filled !== size) {
+    throw new VersusError('input', `parameter '${param.name}' has ${filled} of ${size} bytes`, {
       where: source.label,
     });
   }
-  return { dtype: param.dtype, shape: param.shape, data: fromBytes(param.dtype, bytes) };
+  return { dtype, shape, data: fromBytes(dtype, bytes) };
 }

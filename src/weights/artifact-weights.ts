@@ -22,7 +22,8 @@ export async function artifactWeights(path: string, origin: Origin): Promise<Wei
       const info = file.info(param.name);
       if (!info || info.dtype !== param.dtype || String(info.shape) !== String(param.shape))
         throw unlike(path, param);
-      return file.stream(param.name, CHUNK_BYTES, into);
+      // All at once where there is room for it: another thread reads it then.
+      return file.stream(param.name, into?.byteLength ?? CHUNK_BYTES, into);
     },
     close: () => file.close(),
   };

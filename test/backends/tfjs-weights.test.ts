@@ -4,8 +4,9 @@ import { loadEngine } from '../../src/backends/tfjs/engine.ts';
 import { filtersLast } from '../../src/backends/tfjs/filters-last.ts';
 import { tfjs } from '../../src/backends/tfjs/index.ts';
 import { prepared } from '../../src/backends/tfjs/prepare.ts';
-import type { Graph } from '../../src/core/graph.ts';
-import { float32, toNumbers } from '../../src/core/tensor.ts';
+import { VersusError } from '../../src/core/errors.ts';
+import type { Graph, Param } from '../../src/core/graph.ts';
+import { elementCount, float32, toNumbers } from '../../src/core/tensor.ts';
 import { GraphBuilder } from '../../src/graph/builder.ts';
 import { interpret } from '../../src/graph/interpret.ts';
 import { workplace } from './artifact.ts';
@@ -17,9 +18,10 @@ const MB = 2 ** 20;
 
 describe('filters in the order of the engines', () => {
   it('are the same numbers in other places, whatever their sizes', () => {
-    const size = fc.integer({ min: 1, max: 19 });
+    const few = fc.integer({ min: 1, max: 35 });
+    const channelsOf = fc.oneof(few, fc.integer({ min: 250, max: 530 }));
     fc.assert(
-      fc.property(size, size, fc.integer({ min: 1, max: 9 }), (filters, channels, taps) => {
+      fc.property(few, channelsOf, fc.integer({ min: 1, max: 9 }), (filters, channels, taps) => {
         const from = noise(filters * channels * taps, 1);
         const to = new Float32Array(from.length);
         filtersLast(from, filters, channels, taps, to);
@@ -81,6 +83,43 @@ describe('weights on the engine wasm', () => {
   });
 });
 
+describe('weights that cannot be read', () => {
+  const files = workplace();
+
+  it('say so, whichever it is of them, and leave nothing on the engine', async () => {
+    const artifact = await files.write(heavy(2));
+    const { tf } = await loadEngine('wasm');
+    const before = tf.memory().numTensors;
+    for (const bad of [0, 2, 3]) {
+      let [read, reading, closed] = [0, 0, 0];
+      const weights = async () => {
+        const source = await artifact.weights();
+        return {
+          ...source,
+          async *read(param: Param) {
+            const isBad = elementCount(param.shape) === MB && read++ === bad;
+            reading++;
+            // As long as another thread takes.
+            await new Promise((resolve) => setTimeout(resolve, 5));
+            reading--;
+            if (isBad) throw new VersusError('input', 'a disk that fails', { where: param.name });
+            yield* source.read(param);
+          },
+          close: async () => {
+            expect(reading).toBe(0);
+            closed++;
+            await source.close();
+          },
+        };
+      };
+      const opening = tfjs('wasm').open({ ...artifact, weights }, { precision: 'fp32' });
+      await expect(opening).rejects.toThrow('a disk that fails');
+      expect(closed).toBe(1);
+      expect(tf.memory().numTensors).toBe(before);
+    }
+  });
+});
+
 describe('numbers that are lent', () => {
   const files = workplace();
 
@@ -109,9 +148,15 @@ describe('numbers that are lent', () => {
     expect(params.some((p) => p.name.endsWith('/folded') && p.data === undefined)).toBe(true);
     const expected = [];
     for (const param of params) expected.push(toNumbers(await numbers.read(param)));
-    // Twice and in turn: each is read over the one before.
-    for (const [i, param] of [...params.entries(), ...params.entries()]) {
-      expect(toNumbers(await numbers.borrow!(param))).toEqual(expected[i]);
+    // Twice and in turn, the next one always on its way: each is read over the one before the last.
+    const turns = [...params.entries(), ...params.entries()];
+    let next = numbers.borrow!(turns[0]![1]);
+    for (const [turn, [i]] of turns.entries()) {
+      const tensor = await next;
+      const [, after] = turns[turn + 1] ?? turns[0]!;
+      next = numbers.borrow!(after);
+      await next;
+      expect(toNumbers(tensor)).toEqual(expected[i]);
     }
     await close();
   });

@@ -1,5 +1,6 @@
 import { createRequire } from 'node:module';
 import { dirname, join, sep } from 'node:path';
+import type * as Wasm from '@tensorflow/tfjs-backend-wasm';
 import type * as Tf from '@tensorflow/tfjs-core';
 import type { Device } from '../../core/backend.ts';
 import { reasonOf, VersusError } from '../../core/errors.ts';
@@ -9,6 +10,9 @@ import { adapterDevice, openGpu } from './gpu.ts';
 import { loadNative } from './native.ts';
 import { registerWasmOver } from './wasm-over.ts';
 import { registerWasmSlice } from './wasm-slice.ts';
+
+/** tfjs's bundles are CommonJS: to import them as modules, Node first reads all of their megabytes for the names they export. */
+const require = createRequire(import.meta.url);
 
 /** What executes tfjs's kernels. */
 export const ENGINES = ['wasm', 'webgpu', 'tensorflow', 'cpu'] as const;
@@ -69,15 +73,14 @@ const backendOf = (name: EngineName): string => name;
 
 const LOADERS: Readonly<Record<EngineName, () => Promise<Engine>>> = {
   cpu: async () => {
-    const tf = await loadTf();
-    await import('@tensorflow/tfjs-backend-cpu');
+    const tf = loadTf();
+    require('@tensorflow/tfjs-backend-cpu');
     return started('cpu', tf, cpuDevice());
   },
   wasm: async () => {
-    const tf = await loadTf();
-    const { setWasmPaths } = await import('@tensorflow/tfjs-backend-wasm');
-    const main = createRequire(import.meta.url).resolve('@tensorflow/tfjs-backend-wasm');
-    setWasmPaths(join(dirname(main), '..', 'wasm-out') + sep);
+    const tf = loadTf();
+    const { setWasmPaths } = require('@tensorflow/tfjs-backend-wasm') as typeof Wasm;
+    setWasmPaths(join(dirname(require.resolve('@tensorflow/tfjs-backend-wasm')), '..', 'wasm-out') + sep);
     registerWasmOver(tf);
     registerWasmSlice(tf);
     return withoutHandlers(() => started('wasm', tf, cpuDevice()));
@@ -85,8 +88,8 @@ const LOADERS: Readonly<Record<EngineName, () => Promise<Engine>>> = {
   webgpu: async () => {
     // The backend asks for navigator.gpu when it is imported.
     const gpu = await openGpu();
-    const tf = await loadTf();
-    await import('@tensorflow/tfjs-backend-webgpu');
+    const tf = loadTf();
+    require('@tensorflow/tfjs-backend-webgpu');
     // Else it computes small tensors on the processor, and nobody is told.
     tf.env().set('WEBGPU_CPU_FORWARD', false);
     return started('webgpu', tf, adapterDevice(gpu));
@@ -137,9 +140,8 @@ async function started(name: EngineName, tf: typeof Tf, device: Device): Promise
   return { name, tf, version: tf.version_core, device, copies: name === 'wasm', done };
 }
 
-async function loadTf(): Promise<typeof Tf> {
-  const module = (await import('@tensorflow/tfjs-core')) as unknown as { default?: typeof Tf } & typeof Tf;
-  const tf = module.default ?? module;
+function loadTf(): typeof Tf {
+  const tf = require('@tensorflow/tfjs-core') as typeof Tf;
   // Without this it greets on the console.
   tf.enableProdMode();
   return tf;

@@ -7,7 +7,7 @@ import { type Numbers, optimise } from '../../transform/optimise.ts';
 
 /** Numbers of parameters, for those who need them one after the other. */
 export interface Weights extends Numbers {
-  /** As `read`, into memory that the next `borrow` writes over; where numbers lie in memory anyway, it is left out. */
+  /** As `read`, into memory that the `borrow` after the next writes over; where numbers lie in memory anyway, it is left out. */
   borrow?(param: Param): Promise<Tensor>;
 }
 
@@ -40,9 +40,11 @@ export async function prepared(
     };
     return own;
   };
+  const lenders = [reading(new Room()), reading(new Room())] as const;
+  let lent = 0;
   const numbers: Weights = {
     ...reading(),
-    borrow: reading(new Room()).read,
+    borrow: (param) => lenders[lent++ % 2]!.read(param),
     derive: (name, make) => {
       derived.set(name, make);
     },

@@ -1,11 +1,5 @@
 import type * as Tf from '@tensorflow/tfjs-core';
-
-/** What the kernel needs of tfjs's BackendWasm (4.22). */
-interface WasmBackend {
-  makeOutput(shape: readonly number[], dtype: string): Tf.TensorInfo;
-  /** A view of the engine's memory, until that grows. */
-  typedArrayFromHeap(info: Tf.TensorInfo): Float32Array | Int32Array | Uint8Array;
-}
+import type { WasmMemory } from './wasm-memory.ts';
 
 /** Name of the kernel among tfjs's. */
 export const WASM_SLICE = 'VersusSlice';
@@ -23,13 +17,13 @@ export function registerWasmSlice(tf: typeof Tf): void {
     backendName: 'wasm',
     kernelFunc: ({ inputs, attrs, backend }) => {
       const { begin, size } = attrs as unknown as { begin: number[]; size: number[] };
-      return sliced(backend as WasmBackend, inputs.x!, begin, size);
+      return sliced(backend as WasmMemory, inputs.x!, begin, size);
     },
   });
 }
 
 function sliced(
-  backend: WasmBackend,
+  backend: WasmMemory,
   x: Tf.TensorInfo,
   begin: readonly number[],
   size: readonly number[],

@@ -1,3 +1,4 @@
+import { createRequire } from 'node:module';
 import { VersusError } from '../../../core/errors.ts';
 import { type Engine, type EngineName, loadEngine } from '../engine.ts';
 
@@ -8,7 +9,7 @@ import { type Engine, type EngineName, loadEngine } from '../engine.ts';
 export async function loadAutograd(name: EngineName): Promise<Engine> {
   const engine = await loadEngine(name);
   try {
-    await import('@tensorflow/tfjs');
+    createRequire(import.meta.url)('@tensorflow/tfjs');
   } catch (cause) {
     throw new VersusError('infrastructure', 'TensorFlow.js has no gradients without its union package', {
       next: 'npm install @tensorflow/tfjs@4.22.0',
