@@ -9,7 +9,19 @@ import { type Tensor, type Tensors, toNumbers } from '../src/core/tensor.ts';
 type Values = Map<string, Tf.Tensor>;
 type Run = (x: readonly Tf.Tensor[], node: Node, tf: typeof Tf) => Tf.Tensor;
 
-const list = (x: Tf.Tensor): number[] => [...x.dataSync()];
+/** Shapes as the host knows them: on WebGPU in Node, tfjs reads no tensor at once. */
+const known = new WeakMap<Tf.Tensor, readonly number[]>();
+
+function list(x: Tf.Tensor): readonly number[] {
+  return known.get(x) ?? [...x.dataSync()];
+}
+
+function shapeOf(tf: typeof Tf, numbers: readonly number[], shape = [numbers.length]): Tf.Tensor {
+  const tensor = tf.tensor([...numbers], shape, 'int32');
+  known.set(tensor, numbers);
+  return tensor;
+}
+
 const ints = (node: Node, name: string): number[] => node.attrs[name] as number[];
 
 const RUNS: Readonly<Record<string, Run>> = {
@@ -21,10 +33,20 @@ const RUNS: Readonly<Record<string, Run>> = {
   MatMul: ([a, b], _, tf) => tf.matMul(a!, b!),
   Gemm: ([a, b, bias], node, tf) => tf.add(tf.matMul(a!, b!, false, node.attrs.transB === 1), bias!),
   Transpose: ([x], node, tf) => tf.transpose(x!, ints(node, 'perm')),
-  Shape: ([x], _, tf) => tf.tensor1d(x!.shape, 'int32'),
-  Concat: (all, node, tf) => tf.concat([...all], Number(node.attrs.axis)),
-  Expand: ([x, shape], _, tf) => tf.broadcastTo(x!, list(shape!)),
-  Gather: ([x, index], node, tf) => tf.gather(x!, tf.cast(index!, 'int32'), Number(node.attrs.axis ?? 0)),
+  Shape: ([x], _, tf) => shapeOf(tf, x!.shape),
+  Concat: (all, node, tf) =>
+    all.every((x) => known.has(x))
+      ? shapeOf(tf, all.flatMap(list))
+      : tf.concat([...all], Number(node.attrs.axis)),
+  Expand: ([x, shape], _, tf) => tf.broadcastTo(x!, [...list(shape!)]),
+  Gather: ([x, index], node, tf) =>
+    known.has(x!)
+      ? shapeOf(
+          tf,
+          list(index!).map((i) => list(x!)[i]!),
+          index!.shape,
+        )
+      : tf.gather(x!, tf.cast(index!, 'int32'), Number(node.attrs.axis ?? 0)),
   Reshape: ([x, shape], _, tf) =>
     tf.reshape(
       x!,
@@ -48,7 +70,7 @@ export function naive(tf: typeof Tf, graph: Graph, weights: Tensors): (image: Tf
   const put = (t: Tensor): Tf.Tensor =>
     t.dtype === 'float32'
       ? tf.tensor(t.data as Float32Array, t.shape as number[])
-      : tf.tensor([...toNumbers(t)], t.shape as number[], 'int32');
+      : shapeOf(tf, [...toNumbers(t)], [...t.shape]);
   const constants: [string, Tf.Tensor][] = graph.params.map((param) => [
     param.name,
     put(param.data ? { dtype: param.dtype, shape: param.shape, data: param.data } : weights[param.name]!),
