@@ -42,6 +42,7 @@ async function weightsOf(artifact: Artifact): Promise<Tensors> {
 }
 
 const [first = 'wasm', rounds = '6', ...asked] = process.argv.slice(2);
+if (first !== '--open' && !(Number(rounds) >= 3)) throw new Error('a ratio needs at least 3 rounds');
 if (first === '--open') await opened(rounds, asked[0] as EngineName);
 else {
   for (const name of asked.length > 0 ? asked : Object.keys(PEERS)) {

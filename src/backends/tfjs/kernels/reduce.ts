@@ -81,11 +81,12 @@ function nearRoot(size: number): number {
   return part;
 }
 
-export const mean: Reduction = (x, places, c) =>
-  c.tf.div(
-    sum(x, places, c),
-    places.reduce((n, place) => n * x.shape[place]!, 1),
-  );
+export const mean: Reduction = (x, places, c) => {
+  // There the sum is divided where it is summed, and a program more is what costs.
+  if (c.engine.name === 'webgpu') return c.tf.mean(x, places);
+  const count = places.reduce((n, place) => n * x.shape[place]!, 1);
+  return c.tf.div(sum(x, places, c), count);
+};
 
 const reduce = (f: Reduction, bool?: Reduction): Kernel => ({
   reads: [1],
