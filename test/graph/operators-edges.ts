@@ -156,16 +156,16 @@ export const EDGES: Readonly<Record<string, Arb>> = {
     .map(([n, to]) => operatorCase('Cast', { inputs: [flags([3, 5], n)], attrs: { to: codeOf(to) } })),
   'Xor of bools': seed.map((n) => operatorCase('Xor', { inputs: [flags([3, 5], n), flags([5], n + 1)] })),
 
-  'Add of many axes': fc.tuple(wide, fc.nat(6), seed).map(([s, cut, n]) =>
-    operatorCase('Add', {
-      inputs: [
-        filled(s, n),
-        filled(
-          s.map((d, i) => (i % 2 === cut % 2 ? 1 : d)),
-          n + 1,
-        ),
-      ],
-    }),
+  ...Object.fromEntries(
+    ['Add', 'Sub', 'Less', 'Max', 'PRelu', 'Where'].map((op) => [
+      `${op} of many axes`,
+      fc.tuple(wide, fc.constantFrom(0, 1, 2), seed).map(([s, cut, n]) => {
+        // Every other axis stretched, or none.
+        const other = s.map((d, i) => (i % 2 === cut ? 1 : d));
+        const inputs = [filled(s, n), filled(other, n + 1)];
+        return operatorCase(op, { inputs: op === 'Where' ? [flags(other, n), ...inputs] : inputs });
+      }),
+    ]),
   ),
   'Transpose of many axes': wide.chain((s) =>
     fc
@@ -183,6 +183,18 @@ export const EDGES: Readonly<Record<string, Arb>> = {
     .map(([s, axes, n, keepdims]) =>
       operatorCase('ReduceMean', { inputs: [filled(s, n)], attrs: { axes, keepdims } }),
     ),
+  ...Object.fromEntries(
+    ['Softmax', 'LogSoftmax', 'Hardmax', 'ArgMax', 'CumSum'].map((op) => [
+      `${op} of many axes`,
+      fc
+        .tuple(wide, fc.nat(4), seed)
+        .map(([s, axis, n]) =>
+          op === 'CumSum'
+            ? operatorCase(op, { inputs: [filled(s, n), { ...vector([axis]), shape: [] }], fixed: [1] })
+            : operatorCase(op, { inputs: [filled(s, n, -5, 5)], attrs: { axis } }),
+        ),
+    ]),
+  ),
   'Clip of many axes': fc
     .tuple(wide, seed)
     .map(([s, n]) => operatorCase('Clip', { inputs: [filled(s, n), scalar(-1), scalar(1)] })),

@@ -57,7 +57,10 @@ const crossEntropy: Arb = fc
     seed,
     rows: size,
     classes: fc.integer({ min: 2, max: 4 }),
-    rest: fc.array(size, { maxLength: 2 }),
+    rest: fc.oneof(
+      fc.array(size, { maxLength: 2 }),
+      fc.array(fc.constantFrom(1, 2, 3), { minLength: 3, maxLength: 5 }),
+    ),
     reduction: fc.constantFrom('none', 'sum', 'mean'),
     weighed: fc.boolean(),
     ignores: fc.boolean(),

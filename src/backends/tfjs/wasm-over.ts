@@ -38,9 +38,9 @@ export function registerWasmOver(tf: typeof Tf): void {
       const wasm = backend as WasmBackend;
       const { a, b } = inputs as { a: Tf.TensorInfo; b: Tf.TensorInfo };
       const [first, second] = [a, b].map(({ dataId }) => wasm.dataIdMap.get(dataId).id);
-      const shape = new Uint8Array(new Int32Array(a.shape).buffer);
-      const rank = a.shape.length;
-      add(first, shape, rank, second, shape, rank, FLOAT32, first);
+      // In one row, for XNNPACK refuses more than six axes.
+      const row = new Uint8Array(Int32Array.of(a.shape.reduce((n, d) => n * d, 1)).buffer);
+      add(first, row, 1, second, row, 1, FLOAT32, first);
       return shared(wasm, a);
     },
   });

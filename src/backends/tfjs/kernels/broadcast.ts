@@ -2,7 +2,7 @@ import type * as Tf from '@tensorflow/tfjs-core';
 import type { DType } from '../../../core/tensor.ts';
 import { identity, isIdentity, type Order, sameOrder } from '../order.ts';
 import type { Value } from '../value.ts';
-import { flatly, MOST_AXES } from './fold.ts';
+import { flatly, MOST_AXES, tiled } from './fold.ts';
 import {
   type Call,
   device,
@@ -98,7 +98,20 @@ export function combined(
       groups.map((group) => group.reduce((n, place) => n * shapes[k]![place]!, 1)),
     ),
   );
-  return made(c.tf.reshape(f(joined), shape), dtype, order);
+  return made(
+    c.tf.reshape(groups.length > MOST_AXES ? f(flattened(c, joined)) : f(joined), shape),
+    dtype,
+    order,
+  );
+}
+
+/** Operands of one rank that broadcast, each stretched to all elements, in one row. */
+function flattened(c: Call, tensors: readonly Tf.Tensor[]): Tf.Tensor[] {
+  const shape = tensors[0]!.shape.map((_, place) => Math.max(...tensors.map((t) => t.shape[place]!)));
+  return tensors.map((t) => {
+    const times = shape.map((d, place) => d / t.shape[place]!);
+    return c.tf.reshape(tiled(c, t, times), [-1]);
+  });
 }
 
 /** Whether two values have one shape and lie in one order, as the two ends of a residual connection do. */

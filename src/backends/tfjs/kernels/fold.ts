@@ -32,3 +32,17 @@ export function around(
     x.shape.map((d, i) => (i === place ? result.shape[1]! : d)),
   );
 }
+
+/** Each axis so many times over, one after the other where there are many. */
+export function tiled(c: Call, x: Tf.Tensor, times: readonly number[]): Tf.Tensor {
+  if (x.rank <= MOST_AXES) return c.tf.tile(x, times as number[]);
+  return times.reduce((result, n, place) => {
+    if (n === 1) return result;
+    return around(c, result, place, (y, at) =>
+      c.tf.tile(
+        y,
+        y.shape.map((_, i) => (i === at ? n : 1)),
+      ),
+    );
+  }, x);
+}

@@ -2,7 +2,7 @@ import type * as Tf from '@tensorflow/tfjs-core';
 import { axisOf, intsAttr, numberAttr } from '../../../graph/kernels/kernel.ts';
 import { identity, placesOf } from '../order.ts';
 import type { Value } from '../value.ts';
-import { around, MOST_AXES } from './fold.ts';
+import { around, MOST_AXES, tiled } from './fold.ts';
 import {
   atHost,
   type Call,
@@ -198,20 +198,6 @@ const tile: Kernel = {
 function repeated(c: Call, tensor: Tf.Tensor, times: number[], x: Value, order: readonly number[]) {
   if (times.every((n) => n === 1)) return same(c, tensor, x.dtype, order);
   return made(tiled(c, tensor, times), x.dtype, order);
-}
-
-/** Each axis so many times over, one after the other where there are many. */
-export function tiled(c: Call, x: Tf.Tensor, times: readonly number[]): Tf.Tensor {
-  if (x.rank <= MOST_AXES) return c.tf.tile(x, times as number[]);
-  return times.reduce((result, n, place) => {
-    if (n === 1) return result;
-    return around(c, result, place, (y, at) =>
-      c.tf.tile(
-        y,
-        y.shape.map((_, i) => (i === at ? n : 1)),
-      ),
-    );
-  }, x);
 }
 
 /** Cutting and joining along axes. */

@@ -2,8 +2,8 @@ import type * as Tf from '@tensorflow/tfjs-core';
 import { identity, type Order } from '../order.ts';
 import type { Value } from '../value.ts';
 import { type Activation, LINEAR } from './activation.ts';
+import { tiled } from './fold.ts';
 import { type Call, call, cutOut, laid, seenAs } from './kernel.ts';
-import { tiled } from './parts.ts';
 
 export interface Epilogue {
   /** [N], on the engine. */

@@ -1,6 +1,7 @@
 import type * as Tf from '@tensorflow/tfjs-core';
 import { axisOf, numberAttr } from '../../../graph/kernels/kernel.ts';
 import type { Value } from '../value.ts';
+import { MOST_AXES } from './fold.ts';
 import {
   type Call,
   floats,
@@ -16,6 +17,12 @@ import { reshape } from './views.ts';
 
 /** A rule for the last axis of a tensor. */
 type Rule = (x: Tf.Tensor, c: Call) => Tf.Tensor;
+
+/** A rule on a tensor of any rank. */
+function ruled(c: Call, x: Tf.Tensor, rule: Rule): Tf.Tensor {
+  if (x.rank <= MOST_AXES) return rule(x, c);
+  return c.tf.reshape(rule(c.tf.reshape(x, [-1, x.shape.at(-1)!]), c), x.shape);
+}
 
 /** A value with one axis last, which costs nothing where it lies there, and the order that it then has. */
 function withLast(c: Call, x: Value, axis: number): { tensor: Tf.Tensor; order: number[] } {
@@ -37,7 +44,7 @@ function along(rule: Rule): Kernel {
     const rest = x.shape.slice(axis).reduce((n, d) => n * d, 1);
     if (!flat || (axis < rank && rest === x.shape[axis])) {
       const { tensor, order } = withLast(c, x, axis);
-      return [made(rule(tensor, c), x.dtype, order)];
+      return [made(ruled(c, tensor, rule), x.dtype, order)];
     }
     const rows = x.shape.slice(0, axis).reduce((n, d) => n * d, 1);
     const matrix = { ...reshape(c, x, [rows, rest]), fixed: false };
