@@ -4,7 +4,7 @@ const RUN = 256;
 /**
  * Filters [filters, channels, taps] in the order in which tfjs takes them, [taps, channels, filters]; with one tap, a matrix
  * transposed. In tiles of sixteen filters, eight at once: a line of the cache that is read serves again, and lines are written
- * whole (more than ten times as fast as tfjs's own transposition on wasm).
+ * whole (several times as fast as tfjs's own transposition on wasm).
  *
  * @param into as many numbers as `from`, another memory
  */
